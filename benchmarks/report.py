@@ -1,0 +1,101 @@
+"""How are the figures told: as Markdown, on the terminal and in RESULTS.md alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.keys import BOUND_BYTES, KeyCost
+from benchmarks.measure import MEGABYTE
+from benchmarks.trips import BOUND_MB, LOADDATA_ROWS, Growth, Trip, growths
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+KEYS_TITLE = "Keys in memory"
+_ORDER = [*TITLES.values(), KEYS_TITLE]
+_HEAD = """\
+# Benchmarks
+
+Made by `make bench` (`python -m benchmarks --help`) on one machine, with other work beside it: the
+ratios are the message. The object is a language of the demo library, with all its books, their
+copies, reviews and notes, and what those point at. Every command is a process of its own. Its
+processor time and its peak of memory are the operating system's figures, without those of the
+database server. Exports and imports ran with `DEBUG` on; what arrived was counted with SQL.
+"""
+
+
+def trips_section(trips: Sequence[Trip], versions: Mapping[str, str]) -> str:
+    """The table of the trips, and whether memory keeps to its bound."""
+    rows = [
+        [
+            trip.what,
+            f"{trip.rows:,}",
+            f"{trip.cost.seconds:.1f}",
+            f"{trip.rows_per_second:,.0f}",
+            f"{trip.cost.cpu_seconds:.1f}",
+            f"{trip.cost.peak_mb:.1f}",
+            "" if trip.statements is None else f"{trip.statements:,}",
+            "" if trip.size_bytes is None else f"{trip.size_bytes / MEGABYTE:.1f}",
+        ]
+        for trip in trips
+    ]
+    head = ["", "rows", "s", "rows/s", "CPU s", "peak MB", "statements", "file MB"]
+    lines = [f"{machine()}; {', '.join(f'{n} {v}' for n, v in versions.items())}.", ""]
+    lines += table(head, rows)
+    if any(trip.rows > LOADDATA_ROWS for trip in trips):
+        lines += ["", f"`loaddata` saves row by row: left out above {LOADDATA_ROWS:,} rows."]
+    lines += ["", *(_growth_line(growth) for growth in growths(list(trips)))]
+    return "\n".join(lines).rstrip()
+
+
+def _growth_line(growth: Growth) -> str:
+    return (
+        f"- {growth.what}: {growth.megabytes:+.1f} MB from the smallest object to the largest; "
+        f"at most {BOUND_MB:g} MB: {_verdict(growth.holds)}."
+    )
+
+
+def keys_section(costs: Sequence[KeyCost]) -> str:
+    rows = [
+        [cost.name, f"{cost.count:,}", f"{cost.kept:.1f}", f"{cost.peak:.1f}", _verdict(cost.holds)]
+        for cost in costs
+    ]
+    head = ["", "keys", "bytes a key", "at the peak", f"at most {BOUND_BYTES}"]
+    return "\n".join(table(head, rows))
+
+
+def _verdict(holds: bool) -> str:
+    return "holds" if holds else "DOES NOT HOLD"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table that reads well as it is: words to the left, figures right."""
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    return [line(head), f"| {' | '.join(rule)} |", *map(line, rows)]
+
+
+def machine() -> str:
+    """The machine in the words that matter."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB"
+
+
+def save(sections: Mapping[str, str]) -> None:
+    """Put the sections into RESULTS.md; those of other runs stay."""
+    kept = _sections(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    kept |= sections
+    parts = [f"## {title}\n\n{kept[title]}\n" for title in _ORDER if title in kept]
+    RESULTS.write_text("\n".join([_HEAD, *parts]), "utf-8")
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = text.split("\n## ")[1:]
+    return {title: body.strip() for title, _, body in (part.partition("\n") for part in parts)}

@@ -1,0 +1,1 @@
+"""Authors, books, their copies and the people who read them."""

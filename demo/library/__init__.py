@@ -1,0 +1,1 @@
+"""A local library: the site that shows Gestore at work."""

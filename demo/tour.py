@@ -1,0 +1,468 @@
+#!/usr/bin/env python
+"""A tour of Gestore: a book leaves one library and arrives in another, and then in a third one that
+is full of other people's rows.
+
+Every step is a command that you can type yourself. What arrived is then compared with what left
+by reading the SQLite files directly, with nothing of Gestore's own.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+DEMO = Path(__file__).resolve().parent
+FOLDER = ".tour"
+SOURCE, TARGET, ARCHIVE = (
+    f"{FOLDER}/library.sqlite3",
+    f"{FOLDER}/branch.sqlite3",
+    f"{FOLDER}/book-4.json",
+)
+CITY, KEYMAP = f"{FOLDER}/city.sqlite3", f"{FOLDER}/keys.jsonl"
+BOOK = 4
+REFERENCE = f"demoapp.Book.{BOOK}"
+
+# Tables that every migrated database fills by itself, and the columns that tell their rows apart:
+# their numbers may differ from one database to the next.
+BY_NAME = {"django_content_type": ("app_label", "model")}
+
+# What changes beside the rows: Gestore's own record, and counters, which never go back.
+NOT_ROWS = ("gestore_import", "gestore_import_keys", "sqlite_sequence")
+
+Row = dict[str, Any]
+# Keys here by table and key there, as SQLite has them.
+Keys = dict[tuple[str, str], Any]
+
+
+class NotEqualError(Exception):
+    """What arrived is not what left."""
+
+
+def say(text: str) -> None:
+    print(fill(text, 80), flush=True)
+
+
+def title(text: str) -> None:
+    print(f"\n\n{text}\n{'-' * len(text)}", flush=True)
+
+
+def manage(*words: str, branch: str = TARGET) -> None:
+    """Run a command of `manage.py` as one would type it; stop the tour where it fails."""
+    tell(words)
+    command = [sys.executable, "manage.py", *words]
+    status = subprocess.run(command, cwd=DEMO, env=environment(branch), check=False).returncode
+    if status:
+        sys.exit(f"\nThe tour stops here: that command ended with exit code {status}.")
+
+
+def manage_refused(*words: str, branch: str, first: int, last: int) -> None:
+    """Run a command that is to be refused for conflicts; show the ends of what it says."""
+    tell(words)
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=DEMO,
+        env=environment(branch),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    lines = done.stdout.splitlines()
+    print("\n".join([*lines[:first], "[...]", *lines[-last:]]), flush=True)
+    if done.returncode != 3:
+        sys.exit(f"\nThe tour stops here: exit code {done.returncode}, where 3 was expected.")
+
+
+def tell(words: tuple[str, ...]) -> None:
+    """The command as one would type it, on as many lines as it takes."""
+    text = fill(
+        f"$ python manage.py {' '.join(words)}",
+        78,
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    print("\n" + text.replace("\n", " \\\n"), flush=True)
+
+
+def environment(branch: str) -> dict[str, str]:
+    return os.environ | {
+        "LIBRARY_DATABASE": SOURCE,
+        "LIBRARY_BRANCH": branch,
+        "DJANGO_SETTINGS_MODULE": "library.settings",
+        "COLUMNS": "80",
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+def connect(name: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{(DEMO / name).as_uri()}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+# --- Comparing: the sqlite3 module alone ---------------------------------------------------------
+
+
+def archived_rows() -> list[Row]:
+    document = json.loads((DEMO / ARCHIVE).read_text(encoding="utf-8"))
+    objects: list[Row] = document["objects"]
+    return objects
+
+
+def table_of(model: str) -> str:
+    return model.replace(".", "_")
+
+
+def key_column(database: sqlite3.Connection, table: str) -> tuple[str, str]:
+    """The name and the declared type of a table's primary key."""
+    for column in database.execute(f'PRAGMA table_info("{table}")'):
+        if column["pk"]:
+            return column["name"], column["type"]
+    raise NotEqualError(f"There is no table {table}.")
+
+
+def stored_key(key: Any, declared: str) -> Any:
+    """A key as SQLite has it: Django stores a UUID there as 32 hexadecimal digits."""
+    return str(key).replace("-", "") if declared.lower() == "char(32)" else key
+
+
+def pointers(database: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The foreign keys of a table: column, and the table that it points at."""
+    keys = database.execute(f'PRAGMA foreign_key_list("{table}")')
+    return {key["from"]: key["table"] for key in keys}
+
+
+def named(database: sqlite3.Connection, table: str, key: Any) -> Any:
+    """What a number in another table stands for, where numbers may differ."""
+    if table not in BY_NAME or key is None:
+        return key
+    columns = ", ".join(BY_NAME[table])
+    return tuple(
+        database.execute(f'SELECT {columns} FROM "{table}" WHERE id = ?', [key]).fetchone()
+    )
+
+
+def read_row(database: sqlite3.Connection, table: str, key: Any) -> Row | None:
+    """One row, column by column, as the file has it."""
+    column, declared = key_column(database, table)
+    found = database.execute(
+        f'SELECT * FROM "{table}" WHERE "{column}" = ?', [stored_key(key, declared)]
+    ).fetchone()
+    if found is None:
+        return None
+    pointing = pointers(database, table)
+    return {name: named(database, pointing.get(name, ""), found[name]) for name in found.keys()}  # noqa: SIM118
+
+
+def compare_row(source: sqlite3.Connection, target: sqlite3.Connection, row: Row) -> int:
+    """Hold one archived row of the source against the target; how many values are equal."""
+    name, table = f"{row['model']} {row['pk']}", table_of(row["model"])
+    left, arrived = read_row(source, table, row["pk"]), read_row(target, table, row["pk"])
+    if left is None:
+        raise NotEqualError(f"{name} is in the archive but not in {SOURCE}.")
+    if arrived is None:
+        raise NotEqualError(f"{name} did not arrive in {TARGET}.")
+    for column in left.keys() | arrived.keys():
+        before, after = left.get(column, "no column"), arrived.get(column, "no column")
+        if (type(before), before) != (type(after), after):
+            raise NotEqualError(
+                f"{name}: {column} is {before!r} in {SOURCE}, {after!r} in {TARGET}."
+            )
+    return len(left)
+
+
+def library_tables(database: sqlite3.Connection) -> list[str]:
+    """The tables of the library and of its users; permissions are made by `migrate`."""
+    names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    tables = [row["name"] for row in names]
+    return [
+        table
+        for table in tables
+        if table.startswith(("demoapp_", "auth_")) and table != "auth_permission"
+    ]
+
+
+def count(database: sqlite3.Connection, table: str, where: str = "1", *values: Any) -> int:
+    query = f'SELECT COUNT(*) FROM "{table}" WHERE {where}'
+    number: int = database.execute(query, values).fetchone()[0]
+    return number
+
+
+def compare_archived(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Every row that the archive names, every column; and not one row more."""
+    rows = archived_rows()
+    counts = Counter(row["model"] for row in rows)
+    values: Counter[str] = Counter()
+    for row in rows:
+        values[row["model"]] += compare_row(source, target, row)
+    print(f"\n{'':30}{'archived':>10}{'arrived':>10}{'values':>10}")
+    for model, number in counts.items():
+        arrived = count(target, table_of(model))
+        print(f"{model:30}{number:>10,}{arrived:>10,}{values[model]:>10,}  equal")
+    expected = Counter({table_of(model): number for model, number in counts.items()})
+    for table in library_tables(target):
+        if (found := count(target, table)) != expected[table]:
+            raise NotEqualError(
+                f"{TARGET} has {found} rows in {table}, the archive {expected[table]}."
+            )
+    if not rows:
+        raise NotEqualError("The archive is empty.")
+
+
+def belongings(database: sqlite3.Connection) -> Iterator[tuple[str, int]]:
+    """How many rows belong to the book, by table: those that point at it, and its notes."""
+    for table in library_tables(database):
+        for column, pointed in pointers(database, table).items():
+            if pointed == "demoapp_book":
+                yield f"{table}.{column}", count(database, table, f'"{column}" = ?', BOOK)
+    kind = "content_type_id = (SELECT id FROM django_content_type WHERE model = ?)"
+    yield (
+        "notes on it",
+        count(database, "demoapp_note", f"{kind} AND object_id = ?", "book", str(BOOK)),
+    )
+    copies = "SELECT id FROM demoapp_bookinstance WHERE book_id = ?"
+    on_copies = f"{kind} AND replace(object_id, '-', '') IN ({copies})"
+    yield "notes on its copies", count(database, "demoapp_note", on_copies, "bookinstance", BOOK)
+
+
+def compare_belongings(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Nothing that belongs to the book stayed behind, whatever the archive says."""
+    print(f"\n{'points at the book':30}{'source':>10}{'target':>10}")
+    arrived = dict(belongings(target))
+    for name, number in belongings(source):
+        if arrived[name] != number:
+            raise NotEqualError(f"{name}: {number} in {SOURCE}, {arrived[name]} in {TARGET}.")
+        print(f"{name:30}{number:>10,}{arrived[name]:>10,}  equal")
+
+
+def compare() -> None:
+    with closing(connect(SOURCE)) as source, closing(connect(TARGET)) as target:
+        broken = target.execute("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise NotEqualError(
+                f"{TARGET}: {broken[0]['table']} points at a row that is not there."
+            )
+        compare_archived(source, target)
+        compare_belongings(source, target)
+        profiles = count(target, "demoapp_profile")
+        users = count(target, "auth_user")
+    print()
+    say(
+        f"Source and target are equal. {users} users arrived and {profiles} profiles: the receiver"
+        " that makes a profile for every new user did not run."
+    )
+
+
+def rows_by_table(name: str) -> dict[str, Counter[tuple[Any, ...]]]:
+    """Every row of a database file, by table, whole."""
+    with closing(sqlite3.connect(f"{(DEMO / name).as_uri()}?mode=ro", uri=True)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            table: Counter(database.execute(f'SELECT * FROM "{table}"'))
+            for (table,) in tables
+            if table not in NOT_ROWS
+        }
+
+
+def read_keymap(database: sqlite3.Connection) -> tuple[Keys, Counter[str]]:
+    """The key map that the import wrote; and of each table how many rows it loaded."""
+    keys: Keys = {}
+    loaded: Counter[str] = Counter()
+    for line in (DEMO / KEYMAP).read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        table = table_of(entry["model"])
+        _, declared = key_column(database, table)
+        there, here = (stored_key(entry[side], declared) for side in ("source", "target"))
+        keys[table, str(there)] = here
+        loaded[table] += entry["outcome"] == "loaded"
+    return keys, loaded
+
+
+def translated(database: sqlite3.Connection, table: str, row: Row, keys: Keys) -> Row:
+    """A row as it is to arrive: its key and its pointers, the note's included, by the key map."""
+    expected = dict(row)
+    name, _ = key_column(database, table)
+    for column, pointed in {**pointers(database, table), name: table}.items():
+        if row[column] is not None and pointed not in BY_NAME:
+            expected[column] = keys[pointed, str(row[column])]
+    if table == "demoapp_note":
+        pointed = "_".join(row["content_type_id"])
+        there = str(row["object_id"])
+        here = keys[pointed, there.replace("-", "")]
+        expected["object_id"] = str(here) if there != str(here) and "-" not in there else there
+    return expected
+
+
+def compare_translated(source: sqlite3.Connection, target: sqlite3.Connection, keys: Keys) -> int:
+    """Every archived row, column by column, its key and pointers by the key map."""
+    changed = 0
+    for row in archived_rows():
+        name, table = f"{row['model']} {row['pk']}", table_of(row["model"])
+        left = read_row(source, table, row["pk"])
+        _, declared = key_column(source, table)
+        here = keys[table, str(stored_key(row["pk"], declared))]
+        arrived = read_row(target, table, here)
+        expected = left and translated(source, table, left, keys)
+        if expected is None or arrived != expected:
+            raise NotEqualError(f"{name} is to be {expected} in {CITY}, and is {arrived}.")
+        changed += expected != left
+    return changed
+
+
+def compare_city(before: dict[str, Counter[tuple[Any, ...]]]) -> None:
+    """The book is there, all of it; and of what was there nothing is other than it was."""
+    with closing(connect(SOURCE)) as source, closing(connect(CITY)) as target:
+        broken = target.execute("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise NotEqualError(f"{CITY}: {broken[0]['table']} points at a row that is not there.")
+        keys, loaded = read_keymap(target)
+        changed = compare_translated(source, target, keys)
+    after = rows_by_table(CITY)
+    print(f"\n{'':30}{'before':>10}{'new':>10}{'now':>10}")
+    for table, found in after.items():
+        lost, new = before[table] - found, found - before[table]
+        if lost or new.total() != loaded[table]:
+            raise NotEqualError(
+                f"{CITY}: {table} lost {lost.total()} rows and got {new.total()}, of which "
+                f"{loaded[table]} were imported."
+            )
+        if new:
+            print(f"{table:30}{before[table].total():>10,}{new.total():>10,}{found.total():>10,}")
+    print()
+    say(
+        f"All {len(archived_rows())} rows are in {CITY}, every value equal but for keys and "
+        f"pointers, which are as {KEYMAP} says: {changed} rows have other ones. Every row that was "
+        "there is what it was."
+    )
+
+
+def contents(name: str) -> list[str]:
+    """Everything that a database file holds, as SQL."""
+    with closing(connect(name)) as database:
+        return list(database.iterdump())
+
+
+# --- The tour ------------------------------------------------------------------------------------
+
+
+def prepare() -> None:
+    title("1. A library")
+    if (DEMO / FOLDER).exists():
+        shutil.rmtree(DEMO / FOLDER)
+    (DEMO / FOLDER).mkdir()
+    say("Made-up books, copies, readers, reviews and notes, in an SQLite file.")
+    print(f"\n$ cd {DEMO.name}")
+    print(f"$ export LIBRARY_DATABASE={SOURCE}")
+    print(f"$ export LIBRARY_BRANCH={TARGET}", flush=True)
+    manage("migrate", "--verbosity", "0")
+    manage("generate")
+
+
+def export() -> None:
+    title(f"2. What belongs to book {BOOK}?")
+    say("The plan: what would come along, and what would not. Nothing is written.")
+    manage("planobjects", REFERENCE)
+    title("3. The book into a file")
+    manage("exportobjects", REFERENCE, "-o", ARCHIVE)
+
+
+def load() -> None:
+    title("4. The file into another library")
+    say("The branch has the same tables, and nothing in them.")
+    manage("migrate", "--verbosity", "0", "--database", "branch")
+    manage("importobjects", ARCHIVE, "--database", "branch")
+
+
+def check() -> None:
+    title("5. Is what arrived what left?")
+    say("Both files read with Python's sqlite3 alone: every archived row, column by column.")
+    compare()
+
+
+def load_again() -> None:
+    title("6. The same file once more")
+    before = contents(TARGET)
+    manage("importobjects", ARCHIVE, "--database", "branch")
+    changed = sorted(set(before) ^ set(contents(TARGET)))
+    if changed:
+        raise NotEqualError(f"The second import changed {TARGET}, for one: {changed[0]}")
+    print()
+    say(f"{TARGET} holds what it held before, to the last byte of every row.")
+
+
+def meet_strangers() -> dict[str, Counter[tuple[Any, ...]]]:
+    title("7. A library full of other people's rows")
+    say("The city's library was made with another seed: other rows under the same keys.")
+    print(f"\n$ export LIBRARY_BRANCH={CITY}", flush=True)
+    manage("migrate", "--verbosity", "0", "--database", "branch", branch=CITY)
+    manage("generate", "--database", "branch", "--seed", "2", branch=CITY)
+    before = rows_by_table(CITY)
+    words = "importobjects", ARCHIVE, "--database", "branch"
+    manage_refused(*words, branch=CITY, first=6, last=4)
+    if rows_by_table(CITY) != before:
+        raise NotEqualError(f"The refused import changed {CITY}.")
+    return before
+
+
+def load_under_new_keys() -> None:
+    title("8. The book under new keys")
+    say(
+        "Rows whose keys are taken get new ones, and every pointer to them follows. Genre and "
+        "language are the same there: those are used."
+    )
+    words = "importobjects", ARCHIVE, "--database", "branch", "--on-conflict", "remap"
+    manage(*words, "--keymap", KEYMAP, branch=CITY)
+
+
+def undo(before: dict[str, Counter[tuple[Any, ...]]]) -> None:
+    title("10. And back")
+    manage("importobjects", "--undo", "1", "--database", "branch", "--no-input", branch=CITY)
+    if rows_by_table(CITY) != before:
+        raise NotEqualError(f"{CITY} is not what it was before the import.")
+    print()
+    say(f"{CITY} holds what it held before the import, row for row.")
+
+
+def load_among_strangers() -> None:
+    before = meet_strangers()
+    load_under_new_keys()
+    title("9. Is the book there, and all else as it was?")
+    say("Three files read with Python's sqlite3 alone: what left, what arrived, the key map.")
+    compare_city(before)
+    undo(before)
+
+
+def farewell() -> None:
+    title("What to look at next")
+    for name, what in {
+        ARCHIVE: "the archive: plain JSON, one row a line",
+        KEYMAP: "the key map: each row's key there and here",
+        "README.md": "this site's pages and commands",
+        "demoapp/models.py": "the tables that were walked",
+    }.items():
+        print(f"  {DEMO.name + '/' + name:26}{what}")
+    print(f"""
+  $ cd {DEMO.name}
+  $ LIBRARY_DATABASE={TARGET} python manage.py runserver
+  http://127.0.0.1:8000/books/{BOOK}/  the book in its new place""")
+
+
+def main() -> None:
+    try:
+        for step in (prepare, export, load, check, load_again, load_among_strangers, farewell):
+            step()
+    except NotEqualError as difference:
+        sys.exit("\n" + fill(f"NOT EQUAL. {difference}", 80))
+
+
+if __name__ == "__main__":
+    main()

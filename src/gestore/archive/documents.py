@@ -1,0 +1,274 @@
+"""How do manifest, rows and closing line stand in a text, and how are they found in it again?
+
+`.json` is one object with a row a line inside `objects`; `.jsonl` one JSON value a line. Reading
+takes any layout of the same JSON, a piece at a time, and never holds more than one value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any, TypeAlias
+
+from ..errors import ArchiveCutOff, ArchiveDamaged, NotAnArchive
+from ..rows import ArchivedRow, JsonValue
+
+# One value of this many characters is no row: it is an attack or an accident.
+MAX_VALUE_CHARACTERS = 512 * 1024 * 1024
+# Longer than any literal, escape or rest of a number.
+_TOKEN_CHARACTERS = 32
+
+Write: TypeAlias = "Callable[[str], None]"
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_decoder = json.JSONDecoder()
+
+
+class Layout(Enum):
+    """The two ways the same values are laid out."""
+
+    JSON = ".json"
+    JSON_LINES = ".jsonl"
+
+
+def row_text(row: ArchivedRow) -> str:
+    """A row as one line of JSON, without its end."""
+    value: dict[str, JsonValue] = {"model": row.model, "pk": row.pk, "fields": row.fields}
+    if row.is_shared:
+        value["shared"] = True
+    if row.dangling:
+        value["dangling"] = list(row.dangling)
+    return _to_json(value)
+
+
+def lines(
+    layout: Layout,
+    manifest: Mapping[str, JsonValue],
+    rows: Iterable[str],
+    closing: Callable[[], Mapping[str, JsonValue]],
+) -> Iterator[tuple[str, bool]]:
+    """The document, a line at a time, each with whether the digest covers it. `closing` is asked
+    when every other line has been taken."""
+    if layout is Layout.JSON_LINES:
+        yield _to_json(manifest) + "\n", True
+        for row in rows:
+            yield row + "\n", True
+        yield _to_json({"closing": closing()}) + "\n", False
+        return
+    opening = "{"
+    for name, value in manifest.items():
+        yield f"{opening}{_to_json(name)}: {_to_json(value)},\n", True
+        opening = ""
+    yield '"objects": [\n', True
+    previous: str | None = None
+    for row in rows:
+        if previous is not None:
+            yield previous + ",\n", True
+        previous = row
+    if previous is not None:
+        yield previous + "\n", True
+    yield "],\n", True
+    yield f'"closing": {_to_json(closing())}}}\n', False
+
+
+def is_closing(line: bytes) -> bool:
+    """Whether a line is the closing one, which its own digest cannot cover."""
+    return line.startswith((b'"closing"', b'{"closing"'))
+
+
+class Part(Enum):
+    """What `parse` finds."""
+
+    MEMBERS = "members"
+    ROW = "row"
+    CLOSING = "closing"
+
+
+def parse(name: str, pieces: Iterator[str]) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+    """The members before the rows, each row, and the closing line's value if there is one.
+
+    `pieces` are parts of the text in order, cut anywhere. `name` is the file's, for errors.
+    """
+    text = _Text(name, pieces)
+    try:
+        yield from _parse(text)
+    except RecursionError as error:
+        raise ArchiveDamaged(f"{name} is damaged: its values are nested too deeply.") from error
+
+
+def _parse(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+    if text.peek() != "{":
+        reason = "it is no JSON object" if text.peek() else "it is empty"
+        raise NotAnArchive(f"{text.name} is not an archive of Gestore: {reason}.")
+    yield from _members(text)
+
+
+def _rows_of_lines(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+    while text.peek():
+        value = text.take()
+        if not isinstance(value, dict):
+            raise ArchiveDamaged(f"{text.name} is damaged: line {text.line} is no row.")
+        if "closing" in value:
+            yield Part.CLOSING, value["closing"]
+            text.expect_end()
+            return
+        yield Part.ROW, value
+
+
+def _members(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+    members: dict[str, Any] = {}
+    seen: set[str] = set()
+    text.skip("{")
+    while text.peek() != "}":
+        key = _new_name(text, seen)
+        text.skip(":")
+        if key == "objects":
+            yield Part.MEMBERS, members
+            yield from _objects(text)
+        elif key == "closing":
+            yield Part.CLOSING, text.take()
+        else:
+            members[key] = text.take()
+        text.separate("}")
+    text.skip("}")
+    if "objects" not in seen and "format_version" in members:
+        yield Part.MEMBERS, members
+        yield from _rows_of_lines(text)
+        return
+    text.expect_end()
+    if "objects" not in seen:
+        raise NotAnArchive(f"{text.name} is not an archive of Gestore: it has no objects.")
+
+
+def _new_name(text: _Text, seen: set[str]) -> str:
+    """A member's name. One that comes twice, or rows after the closing line, would hide rows."""
+    name = text.take()
+    if not isinstance(name, str) or name in seen or (name == "objects" and "closing" in seen):
+        raise text.damaged()
+    seen.add(name)
+    return name
+
+
+def _objects(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+    text.skip("[")
+    while text.peek() != "]":
+        value = text.take()
+        if not isinstance(value, dict):
+            raise ArchiveDamaged(f"{text.name} is damaged: line {text.line} is no row.")
+        yield Part.ROW, value
+        text.separate("]")
+    text.skip("]")
+
+
+def _is_open(error: Exception) -> bool:
+    return str(error).startswith("Unterminated string")
+
+
+class _Text:
+    """A JSON text that comes in pieces: values are decoded as soon as they are whole."""
+
+    def __init__(self, name: str, pieces: Iterator[str]) -> None:
+        self.name = name
+        self.line = 1
+        self._pieces = pieces
+        self._buffer = ""
+        self._place = 0
+
+    def _more(self, wanted: int = 0) -> bool:
+        """Read until `wanted` characters are there, or one piece; False at the end."""
+        rest = self._buffer[self._place :]
+        size, parts = len(rest), [rest]
+        for piece in self._pieces:
+            parts.append(piece)
+            size += len(piece)
+            if size > MAX_VALUE_CHARACTERS:
+                raise ArchiveDamaged(f"{self.name} is damaged: line {self.line} does not end.")
+            if size >= wanted:
+                break
+        if len(parts) == 1:
+            return False
+        self.line += self._buffer.count("\n", 0, self._place)
+        # Joined once: a value of many pieces would be copied as often.
+        self._buffer, self._place = "".join(parts), 0
+        return True
+
+    def peek(self) -> str:
+        """The next character that is no blank; "" at the end."""
+        while True:
+            buffer, place = self._buffer, self._place
+            while place < len(buffer) and buffer[place] in " \t\r\n\ufeff":
+                place += 1
+            self._place = place
+            if place < len(buffer):
+                return buffer[place]
+            if not self._more():
+                return ""
+
+    def skip(self, character: str) -> None:
+        found = self.peek()
+        if not found:
+            raise self.cut_off()
+        if found != character:
+            raise self.damaged()
+        self._place += 1
+
+    def separate(self, end: str) -> None:
+        """Take the comma after an item, unless the end follows."""
+        found = self.peek()
+        if not found:
+            raise self.cut_off()
+        if found != end:
+            self.skip(",")
+
+    def take(self) -> Any:
+        """The next JSON value."""
+        if not self.peek():
+            raise self.cut_off()
+        # While a value is not whole, twice as much is read before it is tried again.
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self._buffer, self._place)
+            except ValueError as error:
+                wanted = 2 * (len(self._buffer) - self._place)
+                if self._is_hopeless(error) or not self._more(wanted):
+                    raise self._broken(error) from error
+                continue
+            if (
+                end == len(self._buffer)
+                and not isinstance(value, dict | list | str)
+                and self._more()
+            ):
+                continue
+            self._place = end
+            return value
+
+    def _is_hopeless(self, error: ValueError) -> bool:
+        """Whether no more text can mend a value: one that only ends too early is wrong at the end
+        of what there is, or in a string that is still open."""
+        place = getattr(error, "pos", None)
+        if place is None:
+            # An integer of more digits than Python reads.
+            return True
+        return len(self._buffer) - place > _TOKEN_CHARACTERS and not _is_open(error)
+
+    def expect_end(self) -> None:
+        if self.peek():
+            raise ArchiveDamaged(f"{self.name} is damaged: something follows its end.")
+
+    def _broken(self, error: Exception) -> ArchiveDamaged | ArchiveCutOff:
+        # The text ended inside the value, or the value is wrong: the decoder stops at the end
+        # of what there is in the first case.
+        place = getattr(error, "pos", self._place)
+        rest = self._buffer[place:].strip()
+        is_begun = any(word.startswith(rest) for word in ("true", "false", "null", "-"))
+        return self.cut_off() if is_begun or _is_open(error) else self.damaged()
+
+    def cut_off(self) -> ArchiveCutOff:
+        return ArchiveCutOff(
+            f"{self.name} is cut off: its end is missing.",
+            hint="Fetch it again from where it was whole.",
+        )
+
+    def damaged(self) -> ArchiveDamaged:
+        line = self.line + self._buffer.count("\n", 0, self._place)
+        return ArchiveDamaged(f"{self.name} is damaged: line {line} is not what it should be.")

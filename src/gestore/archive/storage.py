@@ -1,0 +1,178 @@
+"""Where do an archive's bytes lie? The only file that opens, names or moves files.
+
+A file appears under its name whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ..errors import ArchiveExists, ArchiveNotRead, ArchiveNotWritten, ArchiveTooLarge
+
+STANDARD = "-"
+_SPOOL_BYTES = 1 << 20
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
+    """A file that is written beside `path`, and becomes `path` when everything went well.
+
+    It is synced to disk before it gets its name; after any failure nothing is left of it.
+    """
+    check_free(path, overwrite=overwrite)
+    part: Path | None = None
+    # A link is written through: it stays, and what it leads to is replaced.
+    target = path.resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+        ) as file:
+            part = Path(file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o600)
+        _give_name(part, target, overwrite=overwrite)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise _not_written(path, error.strerror or str(error)) from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a name that is a folder's, or taken, or in a place where nothing can be written."""
+    try:
+        if path.is_dir():
+            raise ArchiveNotWritten(f"{path} is a folder.", hint="Name a file.")
+        if path.exists() and not path.is_file():
+            # A device: it would be replaced by a file.
+            raise ArchiveNotWritten(f"{path} is no regular file.", hint="Name another.")
+        if not overwrite and path.exists():
+            raise _exists(path)
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+    except PermissionError as error:
+        raise _not_written(path, error.strerror or str(error)) from error
+    if not there.is_dir():
+        raise _not_written(path, f"{there} is no folder")
+    if not os.access(there, os.W_OK):
+        raise _not_written(path, f"nothing can be written in {there}")
+
+
+def _not_written(path: Path, reason: str) -> ArchiveNotWritten:
+    return ArchiveNotWritten(
+        f"{path} could not be written: {reason}.", hint="Nothing was written under that name."
+    )
+
+
+def _exists(path: Path) -> ArchiveExists:
+    return ArchiveExists(
+        f"{path} exists already.", hint="Choose another name, or add --overwrite to replace it."
+    )
+
+
+def _give_name(part: Path, path: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        part.replace(path)
+        return
+    try:
+        # Unlike a rename, a link never replaces a file that came meanwhile.
+        os.link(part, path)
+    except FileExistsError as error:
+        raise _exists(path) from error
+    except OSError:
+        # Some file systems know no links.
+        part.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open a folder: there the name is as safe as it gets.
+    with suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """The payload's way out for `-`."""
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise ArchiveNotWritten(
+            f"standard output could not be written: {error.strerror or error}."
+        ) from error
+
+
+@contextmanager
+def readable(path: str, max_bytes: int) -> Iterator[IO[bytes]]:
+    """The archive's bytes as a file that can be read again; a pipe is kept on disk meanwhile."""
+    if path == STANDARD:
+        with tempfile.TemporaryFile() as spool:
+            _spool(sys.stdin.buffer, spool, max_bytes)
+            yield spool
+        return
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 - closed by the with below
+    except OSError as error:
+        raise ArchiveNotRead(f"{path} cannot be read: {error.strerror or error}.") from error
+    with file:
+        if not file.seekable():
+            with tempfile.TemporaryFile() as spool:
+                _spool(file, spool, max_bytes)
+                yield spool
+            return
+        yield file
+
+
+def _spool(pipe: IO[bytes], spool: IO[bytes], max_bytes: int) -> None:
+    size = 0
+    try:
+        while piece := pipe.read(_SPOOL_BYTES):
+            size += len(piece)
+            if size > max_bytes:
+                raise too_large("standard input", max_bytes)
+            spool.write(piece)
+        spool.seek(0)
+    except OSError as error:
+        raise ArchiveNotRead(
+            f"standard input could not be kept on disk: {error.strerror or error}.",
+            hint="Another folder for temporary files can be named by TMPDIR.",
+        ) from error
+
+
+def too_large(name: str, max_bytes: int) -> ArchiveTooLarge:
+    """The refusal of an archive beyond the bound."""
+    return ArchiveTooLarge(
+        f"{name} is larger than {max_bytes:,} bytes when expanded.",
+        hint='If it is to be trusted, raise GESTORE["MAX_ARCHIVE_BYTES"].',
+    )
+
+
+def write_text(name: str, lines: Iterable[str]) -> None:
+    """A text file, whole or not at all; one that is there is replaced."""
+    with new_file(Path(name), overwrite=True) as file:
+        for line in lines:
+            # A lone surrogate has no UTF-8; what stands in for it is JSON's own escape.
+            file.write(line.encode(errors="backslashreplace"))
+
+
+def read_text(name: str) -> str:
+    """A small text file."""
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ArchiveNotRead(f"{name} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise ArchiveNotRead(f"{name} cannot be read: it is no UTF-8 text.") from error

@@ -1,0 +1,140 @@
+"""What differs from one database to another? The questions; each vendor's file answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ..rows import Key, Value
+from ..schema.relation import Relation
+from ..schema.table import Column, Table
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+Parameter: TypeAlias = Any
+"""What a driver takes: the adapters make it, and nothing looks into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A piece of SQL for a WHERE clause, with its parameters."""
+
+    sql: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+class Dialect(Protocol):
+    """One database's ways. Methods that ask use the connection they were made with."""
+
+    connection: BaseDatabaseWrapper
+    batch_keys: int
+
+    def streaming(self) -> AbstractContextManager[Any]:
+        """A cursor that hands out rows as they come, where others hold all of them first. It is to
+        be read to its end before anything else is asked."""
+
+    def is_one_moment(self) -> bool:
+        """True when the transaction that is open already shows one moment."""
+
+    def begin_snapshot(self) -> None:
+        """Make the transaction just begun, before its first query, show one moment; read only
+        where the database can promise that."""
+
+    def among(
+        self,
+        columns: Sequence[str],
+        leaves: Sequence[Column],
+        values: Sequence[Sequence[Parameter]],
+    ) -> Condition:
+        """`columns` (quoted SQL) are equal to one of `values`: rows of adapted parameters."""
+
+    def as_read(self, column: Column, sql: str) -> str:
+        """How the column is selected, so that the driver changes nothing: JSON as its text."""
+
+    def as_text(self, sql: str) -> str:
+        """The SQL expression as text, to compare keys of different types."""
+
+    def in_turn(self, name: str) -> AbstractContextManager[None]:
+        """Around a transaction: two of one name come one after the other, where it takes a lock
+        that outlives the transaction."""
+
+    def begin_load(self, name: str) -> None:
+        """Keep other writers from making the checks untrue, where that takes a lock; two loads of
+        one name come one after the other."""
+
+    def cannot_defer(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        """The names of the relations whose constraint is checked row by row, whatever we say."""
+
+    def unchecked(self) -> AbstractContextManager[None]:
+        """Constraints are not looked at inside; the caller checks every pointer afterwards."""
+
+    def settle_constraints(self) -> None:
+        """Have the database check now what it deferred; raises as the database does."""
+
+    def insert(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
+    ) -> None:
+        """Put the rows in, with the values as they are."""
+
+    def adapt(self, column: Column) -> Adapter | None:
+        """How this database wants the values of a column; None for: as they are."""
+
+    def reserve(
+        self, table: Table, count: int, above: int, bump: Callable[[int], None]
+    ) -> Sequence[int]:
+        """So many new keys of an integer key, ascending, that no other writer can be given, and
+        all above `above`.
+
+        `bump` writes a row of the table under a key and takes it back, for databases that count
+        on from the highest key they have seen."""
+
+    def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
+        """Let the next key the database gives lie above `key`; never back."""
+
+    def last_key(self, table: Table) -> int:
+        """The highest number that the table's integer key can hold."""
+
+    def highest_key(self, table: Table) -> int:
+        """At least the highest key given so far."""
+
+    def probing(self) -> AbstractContextManager[None]:
+        """Inside, rows can be tried whose pointers lead nowhere yet."""
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether the database refused a row for what it is, not for where it points."""
+
+    def is_about_everything(self, error: Exception) -> bool:
+        """Whether no row is to blame: a deadlock, a lock not given, a lost connection."""
+
+    def is_deadlock(self, error: Exception) -> bool:
+        """Whether two transactions waited for each other, and this one was given up."""
+
+    def is_overtaken(self, error: Exception) -> bool:
+        """Whether a row that was not there at the check has a key or unique value now."""
+
+    def advance_sequence(self, table: Table) -> None:
+        """Let the next key the database gives lie above every key of the table; never back."""
+
+    def refuses(self, column: Column, value: Value) -> str:
+        """Why this database can never hold the value, or "" when it may."""
+
+
+class Adapter(Protocol):
+    """Turns a value into a parameter."""
+
+    def __call__(self, value: Value) -> Parameter: ...
+
+
+def quoted(connection: BaseDatabaseWrapper, *names: str) -> str:
+    """Quoted SQL for a column, or for a table and a column."""
+    return ".".join(connection.ops.quote_name(name) for name in names)
+
+
+def key_tuple(key: Key) -> tuple[Value, ...]:
+    """A key as the tuple of its parts."""
+    return key if isinstance(key, tuple) else (key,)

@@ -1,0 +1,145 @@
+"""What do all three databases do alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import OperationalError
+
+from ..rows import Value
+from ..schema.relation import Relation
+from ..schema.table import Column, Kind, Table
+from .dialect import Adapter, Condition, Parameter, quoted
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Their Python values are what every driver takes.
+_AS_THEY_ARE = frozenset({Kind.INTEGER, Kind.BOOLEAN, Kind.FLOAT, Kind.JSON})
+
+
+class GenericDialect:
+    """The ways that need no knowledge of the vendor."""
+
+    batch_keys = 1_000
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+
+    def streaming(self) -> AbstractContextManager[Any]:
+        return self.connection.cursor()
+
+    def is_one_moment(self) -> bool:
+        return False
+
+    def begin_snapshot(self) -> None:
+        pass
+
+    def among(
+        self,
+        columns: Sequence[str],
+        leaves: Sequence[Column],
+        values: Sequence[Sequence[Parameter]],
+    ) -> Condition:
+        if len(columns) == 1:
+            marks = ", ".join(["%s"] * len(values))
+            return Condition(f"{columns[0]} IN ({marks})", tuple(value[0] for value in values))
+        one = f"({', '.join(['%s'] * len(columns))})"
+        marks = ", ".join([one] * len(values))
+        parameters = tuple(part for value in values for part in value)
+        return Condition(f"({', '.join(columns)}) IN ({marks})", parameters)
+
+    def as_read(self, column: Column, sql: str) -> str:
+        return sql
+
+    def as_text(self, sql: str) -> str:
+        return f"CAST({sql} AS char)"
+
+    @contextmanager
+    def in_turn(self, name: str) -> Iterator[None]:
+        yield
+
+    def begin_load(self, name: str) -> None:
+        pass
+
+    def cannot_defer(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        return set()
+
+    @contextmanager
+    def unchecked(self) -> Iterator[None]:
+        yield
+
+    def settle_constraints(self) -> None:
+        pass
+
+    def insert(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
+    ) -> None:
+        names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
+        marks = ", ".join(["%s"] * len(columns))
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
+                rows,
+            )
+
+    def adapt(self, column: Column) -> Adapter | None:
+        if column.kind in _AS_THEY_ARE:
+            return None
+        leaf, connection = column.leaf, self.connection
+        if column.kind is Kind.TEXT and leaf.get_internal_type() != "GenericIPAddressField":
+            return None
+
+        def adapted(value: Value) -> Parameter:
+            return None if value is None else leaf.get_db_prep_save(value, connection)
+
+        return adapted
+
+    def reserve(
+        self, table: Table, count: int, above: int, bump: Callable[[int], None]
+    ) -> Sequence[int]:
+        start = max(above, self.highest_key(table)) + 1
+        return range(start, start + count)
+
+    def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
+        pass
+
+    def last_key(self, table: Table) -> int:
+        _, limit = self.connection.ops.integer_field_range(table.key_columns[0].type_name)
+        return limit or 2**63 - 1
+
+    def highest_key(self, table: Table) -> int:
+        (key,) = table.key_columns
+        name = quoted(self.connection, table.db_table)
+        column = quoted(self.connection, key.db_name)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT max({column}) FROM {name}")
+            (highest,) = cursor.fetchone()
+        return highest or 0
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        with self.unchecked():
+            yield
+
+    def is_refusal(self, error: Exception) -> bool:
+        return "foreign key" not in str(error).lower()
+
+    def is_about_everything(self, error: Exception) -> bool:
+        return isinstance(error, OperationalError)
+
+    def is_deadlock(self, error: Exception) -> bool:
+        return False
+
+    def is_overtaken(self, error: Exception) -> bool:
+        return False
+
+    def advance_sequence(self, table: Table) -> None:
+        pass
+
+    def refuses(self, column: Column, value: Value) -> str:
+        return ""

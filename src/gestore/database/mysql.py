@@ -1,0 +1,144 @@
+"""MariaDB's and MySQL's ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+
+from ..errors import DatabaseFailed
+from ..rows import Value
+from ..schema.relation import Relation
+from ..schema.table import Column, Kind, Table
+from .generic import GenericDialect
+
+# Keys left to writers between our look at the counter and our row above it: two statements apart.
+_MARGIN = 1_000
+_WAIT_SECONDS = 60
+_DAY_SECONDS = 86_400
+# A lock not given, a deadlock, a lost connection: the transaction is gone, whatever the row.
+_DEADLOCK = 1213
+_ABOUT_EVERYTHING = frozenset({1205, _DEADLOCK, 2006, 2013})
+_DUPLICATE = 1062
+
+
+class MySQLDialect(GenericDialect):
+    batch_keys = 5_000
+
+    @contextmanager
+    def streaming(self) -> Iterator[Any]:
+        from django.db.backends.mysql.base import CursorWrapper
+        from MySQLdb.cursors import SSCursor
+
+        connection: Any = self.connection
+        connection.ensure_connection()
+        # What `cursor()` does, with the driver's cursor that does not hold all rows.
+        plain = CursorWrapper(connection.connection.cursor(SSCursor))
+        with connection._prepare_cursor(plain) as cursor:
+            yield cursor
+
+    def is_one_moment(self) -> bool:
+        with self.connection.cursor() as cursor:
+            # MariaDB has the other name since 11.1 only.
+            is_mariadb = getattr(self.connection, "mysql_is_mariadb", False)
+            cursor.execute(f"SELECT @@{'tx' if is_mariadb else 'transaction'}_isolation")
+            (level,) = cursor.fetchone()
+        return str(level).upper() in ("REPEATABLE-READ", "SERIALIZABLE")
+
+    def begin_snapshot(self) -> None:
+        with self.connection.cursor() as cursor:
+            # Ends the empty transaction that Django opened: its isolation level is fixed already.
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def cannot_defer(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        # InnoDB checks row by row.
+        return {relation.name for relation in relations if relation.is_constrained}
+
+    @contextmanager
+    def unchecked(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET SESSION foreign_key_checks = 0")
+            try:
+                yield
+            finally:
+                cursor.execute("SET SESSION foreign_key_checks = 1")
+
+    @contextmanager
+    def in_turn(self, name: str) -> Iterator[None]:
+        # Let go after the COMMIT: whoever waits is to see what was written.
+        with self._lock(name, _DAY_SECONDS):
+            yield
+
+    @contextmanager
+    def _lock(self, name: str, seconds: int) -> Iterator[None]:
+        """A lock of the server's, held by the connection, in or out of a transaction."""
+        # Names are the server's, of 64 characters: the digest keeps databases and tables apart.
+        place = f"{self.connection.settings_dict['NAME']}\0{name}"
+        lock = f"gestore {sha256(place.encode()).hexdigest()}"[:64]
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK(%s, %s)", (lock, seconds))
+            if cursor.fetchone()[0] != 1:
+                raise DatabaseFailed(
+                    f"Another import holds {name} for more than {seconds} seconds.",
+                    hint="Nothing was written. Import again when it is done.",
+                )
+        try:
+            yield
+        finally:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", (lock,))
+
+    def reserve(
+        self, table: Table, count: int, above: int, bump: Callable[[int], None]
+    ) -> Sequence[int]:
+        """AUTO_INCREMENT counts on from the highest key that was ever written, even if the write
+        is taken back: a row tried high up leaves the keys below it to us.
+
+        The counter is read just before; `_MARGIN` keys are left to those who write in between.
+        GET_LOCK keeps two imports from reading the same counter.
+        """
+        if not table.is_auto_key:
+            return super().reserve(table, count, above, bump)
+        with self._lock(table.db_table, _WAIT_SECONDS):
+            highest = max(above, self.highest_key(table))
+            # A narrow key near its end has no room for a margin, and few who write meanwhile.
+            margin = max(0, min(_MARGIN, self.last_key(table) - highest - count))
+            start = highest + margin + 1
+            bump(start + count - 1)
+        return range(start, start + count)
+
+    def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
+        if table.is_auto_key and self.highest_key(table) < key:
+            bump(key)
+
+    def highest_key(self, table: Table) -> int:
+        with self.connection.cursor() as cursor:
+            # MySQL 8 would answer from statistics that may be a day old.
+            if not getattr(self.connection, "mysql_is_mariadb", False):
+                cursor.execute("SET SESSION information_schema_stats_expiry = 0")
+            cursor.execute(
+                "SELECT AUTO_INCREMENT FROM information_schema.TABLES"
+                " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+                (table.db_table,),
+            )
+            row = cursor.fetchone()
+        given = int(row[0]) - 1 if row and row[0] else 0
+        return max(given, super().highest_key(table))
+
+    def is_about_everything(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] in _ABOUT_EVERYTHING
+
+    def is_deadlock(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] == _DEADLOCK
+
+    def is_overtaken(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] == _DUPLICATE
+
+    def refuses(self, column: Column, value: Value) -> str:
+        if column.kind is Kind.FLOAT and isinstance(value, float) and value - value != 0:
+            return "MariaDB and MySQL hold no NaN or infinity"
+        return ""

@@ -1,0 +1,235 @@
+"""PostgreSQL's ways (psycopg 3)."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from hashlib import sha256
+from typing import Any
+
+from django.db import transaction
+
+from ..rows import Value
+from ..schema.relation import Relation
+from ..schema.table import Column, Kind, Table
+from .dialect import Adapter, Condition, Parameter, quoted
+from .generic import GenericDialect
+
+# The types that arrays of keys are sent as; of others the column's own type.
+_ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
+# nextval() this often costs less than a second, and needs no lock.
+_STEPS = 1_000_000
+_LOT_KEYS = 50_000
+# The escape itself: not one whose backslash is escaped.
+_NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class PostgreSQLDialect(GenericDialect):
+    # More keys a statement would be hardly faster, and take more memory at once.
+    batch_keys = 10_000
+
+    def streaming(self) -> AbstractContextManager[Any]:
+        # On the server's side: works on a standby too, and under pgbouncer in a transaction.
+        return self.connection.chunked_cursor()
+
+    def is_one_moment(self) -> bool:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW transaction_isolation")
+            (level,) = cursor.fetchone()
+        return level in ("repeatable read", "serializable")
+
+    def begin_snapshot(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # All rows of a cursor are wanted: it is to be planned like any other query.
+            cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
+            # Hosts set these for web requests; a long export is no web request.
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def among(
+        self,
+        columns: Sequence[str],
+        leaves: Sequence[Column],
+        values: Sequence[Sequence[Parameter]],
+    ) -> Condition:
+        arrays = tuple(list(parts) for parts in zip(*values, strict=True))
+        types = [self._array_type(leaf) for leaf in leaves]
+        if len(columns) == 1:
+            return Condition(f"{columns[0]} = ANY(%s::{types[0]}[])", arrays)
+        marks = ", ".join(f"%s::{name}[]" for name in types)
+        return Condition(f"({', '.join(columns)}) IN (SELECT * FROM unnest({marks}))", arrays)
+
+    def _array_type(self, column: Column) -> str:
+        if column.type_name == "GenericIPAddressField":
+            return "inet"
+        return _ARRAY_TYPES.get(column.kind) or str(column.leaf.rel_db_type(self.connection))
+
+    def as_read(self, column: Column, sql: str) -> str:
+        # Django has psycopg leave `jsonb` as text, and not `json`.
+        return f"({sql})::text" if column.kind is Kind.JSON else sql
+
+    def as_text(self, sql: str) -> str:
+        return f"({sql})::text"
+
+    def begin_load(self, name: str) -> None:
+        with self.connection.cursor() as cursor:
+            if name:
+                # Held to the end of the transaction: whoever waits sees what was written.
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(name),))
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    def cannot_defer(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.conrelid::regclass::text, array_agg(a.attname::text)"
+                " FROM pg_constraint c"
+                " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)"
+                " WHERE c.contype = 'f' AND NOT c.condeferrable GROUP BY c.oid, c.conrelid"
+            )
+            immediate = {(name.strip('"'), frozenset(columns)) for name, columns in cursor}
+        return {
+            relation.name for relation in relations if _place(relation, graph_tables) in immediate
+        }
+
+    def settle_constraints(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    def insert(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
+    ) -> None:
+        # COPY is twice as fast as INSERT, and writes GENERATED ALWAYS identities as they are.
+        names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
+        statement = f"COPY {quoted(self.connection, table.db_table)} ({names}) FROM STDIN"
+        with (
+            self.connection.wrap_database_errors,
+            self.connection.cursor() as cursor,
+            cursor.copy(statement) as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+
+    def adapt(self, column: Column) -> Adapter | None:
+        # Numbers, texts and moments go as they are; NaN is a decimal here.
+        if column.kind in (Kind.DECIMAL, Kind.DATETIME, Kind.DATE, Kind.TIME, Kind.UUID):
+            return None
+        return super().adapt(column)
+
+    def reserve(
+        self, table: Table, count: int, above: int, bump: Callable[[int], None]
+    ) -> Sequence[int]:
+        """From the key's own sequence: safe beside any other writer, and never given back."""
+        sequence = self._sequence(table)
+        with self.connection.cursor() as cursor:
+            if sequence is None:
+                # No sequence gives these keys: nobody may write one between the look and the load.
+                name = quoted(self.connection, table.db_table)
+                cursor.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+                return super().reserve(table, count, above, bump)
+            # A row with an explicit key may stand above the sequence.
+            self._advance(table, above)
+            drawn = array("q")
+            while len(drawn) < count:
+                lot = min(_LOT_KEYS, count - len(drawn))
+                cursor.execute(
+                    "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", (sequence, lot)
+                )
+                drawn.extend(sorted(key for (key,) in cursor.fetchall()))
+        return drawn
+
+    def highest_key(self, table: Table) -> int:
+        sequence = self._sequence(table)
+        highest = super().highest_key(table)
+        if sequence is None:
+            return highest
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT last_value FROM {sequence}")
+            return max(highest, int(cursor.fetchone()[0]))
+
+    def _sequence(self, table: Table) -> str | None:
+        (key,) = table.key_columns
+        name = quoted(self.connection, table.db_table)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", (name, key.db_name))
+            (sequence,) = cursor.fetchone()
+        return None if sequence is None else str(sequence)
+
+    def is_refusal(self, error: Exception) -> bool:
+        # 23503: a foreign key that is not deferrable; its row is not in yet.
+        cause = error.__cause__
+        return getattr(cause, "sqlstate", "") != "23503"
+
+    def is_deadlock(self, error: Exception) -> bool:
+        return getattr(error.__cause__, "sqlstate", "") == "40P01"
+
+    def is_overtaken(self, error: Exception) -> bool:
+        # A unique value, or what an exclusion constraint excludes.
+        return getattr(error.__cause__, "sqlstate", "") in ("23505", "23P01")
+
+    def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
+        if table.is_auto_key:
+            self._advance(table, key)
+
+    def advance_sequence(self, table: Table) -> None:
+        self._advance(table, 0)
+
+    def _advance(self, table: Table, least: int) -> None:
+        """Let the sequence stand at `least` and at every key of the table, or above."""
+        (key,) = table.key_columns
+        name, column = quoted(self.connection, table.db_table), quoted(self.connection, key.db_name)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT pg_get_serial_sequence(%s, %s), (SELECT max({column}) FROM {name})",
+                (name, key.db_name),
+            )
+            sequence, highest = cursor.fetchone()
+            if sequence is None:
+                return
+            highest = max(least, highest or 0)
+            cursor.execute(f"SELECT last_value, is_called FROM {sequence}")
+            last, is_called = cursor.fetchone()
+            behind = highest - (last if is_called else last - 1)
+            if behind <= 0:
+                return
+            if behind <= _STEPS:
+                # Only ever forward, whatever other writers draw meanwhile.
+                cursor.execute(
+                    "SELECT count(nextval(%s::regclass)) FROM generate_series(1, %s)",
+                    (sequence, behind),
+                )
+                return
+        # Too far to walk. One import leaps at a time, so none leaps back; a writer would have to
+        # draw a million keys between the look and the leap. Sequences know no ROLLBACK: that of
+        # the savepoint lets go of the lock, and of nothing else.
+        with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(sequence),))
+            cursor.execute(
+                f"SELECT setval(%s::regclass, %s) FROM {sequence} WHERE last_value < %s",
+                (sequence, highest, highest),
+            )
+            transaction.set_rollback(True, using=self.connection.alias)
+
+    def refuses(self, column: Column, value: Value) -> str:
+        if isinstance(value, str) and "\x00" in value:
+            return "PostgreSQL holds no NUL in text"
+        if column.kind is Kind.JSON and isinstance(value, str) and _NUL_IN_JSON.search(value):
+            return "PostgreSQL holds no NUL in JSON text"
+        return ""
+
+
+def _lock_number(name: str) -> int:
+    """The 64 bits by which advisory locks are known; they are the database's own."""
+    return int.from_bytes(sha256(f"gestore {name}".encode()).digest()[:8], "big", signed=True)
+
+
+def _place(relation: Relation, tables: Mapping[str, Table]) -> tuple[str, frozenset[str]]:
+    table = tables[relation.source]
+    return table.db_table, frozenset(table.column(n).db_name for n in relation.columns)

@@ -1,0 +1,133 @@
+"""How is an import remembered, recalled and crossed out?"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import connections
+
+from ..errors import NotFound
+from ..rows import JsonValue, batches
+
+if TYPE_CHECKING:
+    from ..models import Import
+
+_LOT_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportEntry:
+    """What is remembered of one import."""
+
+    archive: str
+    sha256: str
+    objects: Sequence[str]
+    moment: datetime
+    person: str
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An inserted row: its key at the source and here, encoded as in an archive."""
+
+    source: JsonValue
+    target: JsonValue
+
+
+def remember(
+    database: str, entry: ImportEntry, pairs_by_model: Iterable[tuple[str, Iterable[KeyPair]]]
+) -> int:
+    """Write the record; its number comes back."""
+    from ..models import Import, ImportedKeys
+
+    record = Import.objects.using(database).create(
+        archive=entry.archive,
+        sha256=entry.sha256,
+        objects_named=list(entry.objects),
+        imported_at=entry.moment,
+        imported_by=entry.person,
+        rows=dict(entry.rows),
+    )
+    for model, pairs in pairs_by_model:
+        for lot in batches(pairs, _LOT_KEYS):
+            text = json.dumps([[pair.source, pair.target] for pair in lot])
+            ImportedKeys.objects.using(database).create(
+                imported=record, model=model, packed=zlib.compress(text.encode())
+            )
+    return int(record.pk)
+
+
+def recall(database: str, sha256: str) -> Iterator[tuple[str, list[KeyPair]]]:
+    """The pairs of every import of this archive that was not undone, a lot at a time, by model."""
+    for record in _standing(database).filter(sha256=sha256).order_by("pk"):
+        yield from pairs_of(record)
+
+
+def is_known(database: str) -> bool:
+    """Whether any import is remembered."""
+    return bool(_standing(database).exists())
+
+
+def has_tables(database: str) -> bool:
+    """Whether this database has the tables of the records: `migrate` makes them."""
+    from ..models import Import
+
+    return Import._meta.db_table in connections[database].introspection.table_names()
+
+
+def find(database: str, number: int) -> Import:
+    """The record of an import; `NotFound` says which there are. Inside a transaction it is locked,
+    so that two who undo it come one after the other."""
+    from ..models import Import
+
+    found = Import.objects.using(database).filter(pk=number)
+    if connections[database].in_atomic_block:
+        found = found.select_for_update()
+    record = found.first()
+    if record is None:
+        numbers = ", ".join(str(n) for n in _standing(database).values_list("pk", flat=True)[:10])
+        raise NotFound(
+            f"No import {number} is remembered in {database!r}.",
+            hint=f"Those that are: {numbers}." if numbers else "",
+        )
+    if record.undone_at is not None:
+        raise NotFound(f"Import {number} was undone on {record.undone_at:%Y-%m-%d %H:%M}.")
+    return record
+
+
+def pairs_of(
+    record: Import, models: Collection[str] | None = None
+) -> Iterator[tuple[str, list[KeyPair]]]:
+    """The inserted rows of one import, a lot at a time, by model; of these models, or of all."""
+    lots = record.keys.order_by("pk")
+    if models is not None:
+        lots = lots.filter(model__in=models)
+    for lot in lots.iterator(chunk_size=1):
+        pairs = json.loads(zlib.decompress(bytes(lot.packed)))
+        yield lot.model, [KeyPair(source, target) for source, target in pairs]
+
+
+def pairs_since(database: str, record: Import) -> Iterator[tuple[str, list[KeyPair]]]:
+    """The rows that later imports inserted, as `pairs_of`: of the models of this one's rows."""
+    models = set(record.keys.values_list("model", flat=True))
+    for later in _standing(database).filter(pk__gt=record.pk).order_by("pk"):
+        yield from pairs_of(later, models)
+
+
+def cross_out(record: Import, moment: datetime) -> None:
+    """The import is undone: its keys are forgotten, the record stays."""
+    record.keys.all().delete()
+    record.undone_at = moment
+    record.save(update_fields=["undone_at"])
+
+
+def _standing(database: str):  # type: ignore[no-untyped-def]
+    from ..models import Import
+
+    return Import.objects.using(database).filter(undone_at=None)

@@ -1,0 +1,110 @@
+"""SQLite's ways (3.37 and newer)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+
+from ..rows import Value
+from ..schema.table import Column, Kind, Table
+from .dialect import Condition, Parameter
+from .generic import GenericDialect
+
+# What Django's own converter keeps of a decimal, which is a float of 64 bits there.
+_DECIMAL_DIGITS = 15
+
+
+class SQLiteDialect(GenericDialect):
+    batch_keys = 10_000
+
+    def is_one_moment(self) -> bool:
+        # One transaction reads one state of the file.
+        return True
+
+    def among(
+        self,
+        columns: Sequence[str],
+        leaves: Sequence[Column],
+        values: Sequence[Sequence[Parameter]],
+    ) -> Condition:
+        # json_each takes any number of values in one variable; variables are 999 on old builds.
+        if not _fit_in_json(values):
+            return _spelled_out(columns, values)
+        if len(columns) == 1:
+            document = json.dumps([value[0] for value in values], ensure_ascii=False)
+            return Condition(f"{columns[0]} IN (SELECT value FROM json_each(%s))", (document,))
+        document = json.dumps([list(value) for value in values], ensure_ascii=False)
+        parts = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(columns)))
+        return Condition(
+            f"({', '.join(columns)}) IN (SELECT {parts} FROM json_each(%s))", (document,)
+        )
+
+    def as_read(self, column: Column, sql: str) -> str:
+        # Of a column that says it holds dates, Django has the driver read what is none as NULL.
+        return f"+{sql}" if column.kind in (Kind.DATE, Kind.DATETIME, Kind.TIME) else sql
+
+    def as_text(self, sql: str) -> str:
+        return f"CAST({sql} AS text)"
+
+    def begin_load(self, name: str) -> None:
+        with self.connection.cursor() as cursor:
+            # An empty write takes the one writer's place before anything is checked.
+            cursor.execute("DELETE FROM django_migrations WHERE 0")
+            # PRAGMA foreign_keys does nothing inside a transaction, this one works there only.
+            cursor.execute("PRAGMA defer_foreign_keys = ON")
+
+    def highest_key(self, table: Table) -> int:
+        # AUTOINCREMENT remembers keys of rows that are gone; the write lock is ours already.
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence'")
+            if not cursor.fetchone()[0]:
+                return super().highest_key(table)
+            cursor.execute(
+                "SELECT max(seq) FROM sqlite_sequence WHERE name = %s", (table.db_table,)
+            )
+            (given,) = cursor.fetchone()
+        return max(given or 0, super().highest_key(table))
+
+    def settle_constraints(self) -> None:
+        """Nothing to ask: SQLite checks at COMMIT, and every pointer was verified before."""
+
+    @contextmanager
+    def unchecked(self) -> Iterator[None]:
+        yield
+
+    def refuses(self, column: Column, value: Value) -> str:
+        if column.kind is Kind.FLOAT and isinstance(value, float) and value != value:
+            return "SQLite stores NaN as NULL"
+        if column.kind is Kind.INTEGER and isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return "SQLite's integers have 64 bits"
+        if column.kind is Kind.DECIMAL and isinstance(value, Decimal) and not _is_exact(value):
+            return "SQLite holds decimals of 15 digits"
+        return ""
+
+
+def _is_exact(value: Decimal) -> bool:
+    """Whether Django reads the decimal back from SQLite's float as it was."""
+    _, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int) or not -300 < value.adjusted() < 300:
+        return False
+    return len("".join(map(str, digits)).strip("0")) <= _DECIMAL_DIGITS
+
+
+def _fit_in_json(values: Sequence[Sequence[Parameter]]) -> bool:
+    # A number is compared as a number and text as text only if json_each gives them back as such;
+    # NUL ends a text there.
+    return all(
+        type(part) is int or (type(part) is str and "\x00" not in part)
+        for value in values
+        for part in value
+    )
+
+
+def _spelled_out(columns: Sequence[str], values: Sequence[Sequence[Parameter]]) -> Condition:
+    one = f"({', '.join(['%s'] * len(columns))})" if len(columns) > 1 else "(%s)"
+    marks = ", ".join([one] * len(values))
+    left = f"({', '.join(columns)})" if len(columns) > 1 else columns[0]
+    parameters = tuple(part for value in values for part in value)
+    return Condition(f"{left} IN (VALUES {marks})", parameters)

@@ -1,0 +1,471 @@
+"""How does an archive arrive in a database? Read once to check, once to load, then verify; one
+transaction, and nothing written before every check has passed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+from . import conf
+from .archive.manifest import Manifest
+from .archive.reader import ArchiveReader, open_archive
+from .archive.storage import read_text, write_text
+from .archive.values import TimeZones
+from .database.insert import Writer
+from .database.migrations import migration_state
+from .database.select import Reader
+from .database.target import Target
+from .database.transactions import loading
+from .errors import (
+    Finding,
+    Findings,
+    GestoreError,
+    NotFound,
+    Overtaken,
+    Refused,
+    Severity,
+    UsageError,
+)
+from .exporting import installed_libraries
+from .external import ExternalRows
+from .load.conflicts import Examination, Examiner, Fates
+from .load.decoding import Decoding
+from .load.keymap import KeyMap, derived_places
+from .load.loader import Loaded, Loader, check_circles
+from .load.renames import Renames
+from .load.resolutions import Resolutions
+from .load.resolutions import document as resolutions_document
+from .load.resolutions import read as read_resolutions
+from .load.rewriting import Rewriting
+from .load.schema_check import SiteState, check_schema
+from .load.strategies import Strategies, Strategy
+from .load.translation import Translation
+from .load.verify import read_back, verify
+from .load.versions import key_as_json
+from .memory import Memory, remembers
+from .numbering import draw_keys, key_overflows
+from .progress import Progress, Silence
+from .rows import ArchivedRow, JsonValue
+from .schema.graph import Graph
+from .schema.introspect import build_graph
+from .schema.policy import DEFAULTS
+from .version import __version__
+from .walk.keys import KeySet
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How an archive is loaded. `strategies` maps a model label to its own strategy.
+
+    `keymap`, `resolutions` and `write_resolutions` are names of files.
+    """
+
+    database: str = DEFAULT_DB_ALIAS
+    on_conflict: Strategy = Strategy.REFUSE
+    strategies: dict[str, Strategy] = field(default_factory=dict)
+    ignore_unknown: bool = False
+    strict: bool = False
+    dry_run: bool = False
+    new_keys: bool = False
+    verify: bool = False
+    keymap: str = ""
+    resolutions: str = ""
+    write_resolutions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did: rows by model label that were written, were there with the same values,
+    for which a row here stands, whose row here took their values, or that got a new key (of those
+    written); and the findings. `number` is the record's, for `undo_import`; 0 when none was made.
+    """
+
+    archive: str
+    objects: tuple[str, ...]
+    loaded_by_model: dict[str, int]
+    here_by_model: dict[str, int]
+    kept_by_model: dict[str, int]
+    overridden_by_model: dict[str, int]
+    renewed_by_model: dict[str, int]
+    findings: Sequence[Finding]
+    is_dry_run: bool
+    number: int = 0
+
+    @property
+    def loaded_count(self) -> int:
+        return sum(self.loaded_by_model.values())
+
+    @property
+    def here_count(self) -> int:
+        return sum(self.here_by_model.values())
+
+    @property
+    def kept_count(self) -> int:
+        return sum(self.kept_by_model.values())
+
+    @property
+    def overridden_count(self) -> int:
+        return sum(self.overridden_by_model.values())
+
+    @property
+    def renewed_count(self) -> int:
+        return sum(self.renewed_by_model.values())
+
+    def as_json(self) -> dict[str, JsonValue]:
+        return {
+            "archive": self.archive,
+            "objects": list(self.objects),
+            "loaded": self.loaded_by_model,
+            "here": self.here_by_model,
+            "kept": self.kept_by_model,
+            "overridden": self.overridden_by_model,
+            "renewed": self.renewed_by_model,
+            "import": self.number,
+            "dry_run": self.is_dry_run,
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def import_objects(
+    archive: str, options: ImportOptions | None = None, *, progress: Progress | None = None
+) -> ImportReport:
+    """Load the archive (a file name, or `-` for standard input) into the database.
+
+    Everything happens in one transaction. Where another writer was faster between the check and
+    the load, all starts again from the check, which sees what was written. Raises `Refused` with
+    every finding when a check stops it, and any other `GestoreError`; the database is then as it
+    was.
+    """
+    options = options or ImportOptions()
+    listener = progress or Silence()
+    settings = conf.load()
+    if options.database not in connections:
+        raise NotFound(
+            f"No database {options.database!r}.", hint=f"There are: {', '.join(connections)}."
+        )
+    graph = build_graph(settings.relations, settings.unmanaged, options.database)
+    with open_archive(archive, settings.max_archive_bytes) as opened:
+        for _ in range(_MOST_ATTEMPTS - 1):
+            with suppress(Overtaken):
+                return _Import(graph, opened, options, listener).run()
+        return _Import(graph, opened, options, listener).run()
+
+
+def compare_archive(
+    archive: ArchiveReader, options: ImportOptions, progress: Progress
+) -> ImportReport:
+    """Hold an archive against a database, writing nothing: `here` are the rows with the same
+    values, `loaded` those that are absent; rows with other values are among the findings."""
+    settings = conf.load()
+    graph = build_graph(settings.relations, settings.unmanaged, options.database)
+    return _Import(graph, archive, options, progress).compare()
+
+
+class _Import:
+    """One import; each step hands its outcome to the next."""
+
+    def __init__(
+        self, graph: Graph, archive: ArchiveReader, options: ImportOptions, progress: Progress
+    ) -> None:
+        self.graph = graph
+        self.archive = archive
+        self.options = options
+        self.progress = progress
+        self.connection = connections[options.database]
+        self.settings = conf.load()
+        self.renames = Renames.of(self.settings.renames)
+        self.manifest = self.renames.manifest(_completed(archive.manifest))
+        self.resolutions = _read_resolutions(options.resolutions)
+        self.zones = TimeZones(
+            source_is_aware=self.manifest.use_tz,
+            target_is_aware=conf.has_time_zones(),
+            source_default=_zone(self.manifest.time_zone),
+            target_default=_zone(conf.time_zone()),
+        )
+        self.decoding = Decoding(graph, self.manifest, self.zones, self.resolutions.values_of)
+        self.reader = Reader(self.connection, graph)
+        self.writer = Writer(self.connection, graph)
+        self.findings = Findings()
+        self.recalled: dict[str, KeySet] = {}
+        self.fates: Fates = {}
+
+    def run(self) -> ImportReport:
+        self._check_schema()
+        self._stop_if(Severity.ERROR, "Nothing was imported: the archive does not fit this site.")
+        memory = self._memory()
+        # Two imports of one archive come one after the other: the second finds everything there.
+        with loading(self.connection, keep=not self.options.dry_run, name=memory.sha256):
+            keymap = self._resolve_external()
+            self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
+            if not self.options.new_keys:
+                self.recalled = memory.recall(keymap)
+            examination = self._examine(keymap)
+            draw_keys(self.graph, self.writer, examination)
+            loaded = self._load(examination)
+            self._verify(loaded, examination)
+            self._write_keymap(examination)
+            number = 0
+            if not self.options.dry_run:
+                number = memory.remember(self.archive.name, examination, loaded)
+        return self._report(examination, loaded, number)
+
+    def _memory(self) -> Memory:
+        database = self.connection.alias
+        is_kept = remembers(database)
+        digest = self.archive.digest() if is_kept else ""
+        return Memory(self.decoding, database, digest, is_kept=is_kept)
+
+    def compare(self) -> ImportReport:
+        self._check_schema()
+        self._stop_if(Severity.ERROR, "The archive does not fit this site: it cannot be compared.")
+        with loading(self.connection, keep=False):
+            keymap = self._resolve_external()
+            self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
+            _, examination = self._settled(keymap)
+        self.findings.extend(examination.findings)
+        absent = Loaded()
+        for name, verdict in examination.verdicts.items():
+            if verdict.loaded_count:
+                absent.rows_by_table[name] = verdict.loaded_count
+        return self._report(examination, absent)
+
+    # Checks --------------------------------------------------------------------------------------
+
+    def _check_schema(self) -> None:
+        state = migration_state(self.connection)
+        site = SiteState(
+            state.last,
+            state.known,
+            state.unapplied,
+            __version__,
+            self._libraries(),
+            self.connection.alias,
+        )
+        found = check_schema(
+            self.manifest, self.graph, site, ignore_unknown=self.options.ignore_unknown
+        )
+        self.findings.extend(found)
+
+    def _libraries(self) -> dict[str, str]:
+        # The original warned of each; ours names the versions that matter in the manifest.
+        return installed_libraries() if self.manifest.format_version == 1 else {}
+
+    def _stop_if(self, severity: Severity, message: str, hint: str = "") -> None:
+        if self.findings.has(severity):
+            raise Refused(message, self.findings, hint=hint)
+
+    def _resolve_external(self) -> KeyMap:
+        keymap = KeyMap(derived_places(self.graph))
+        external = ExternalRows(self.decoding, self.reader, self._rows)
+        self.findings.extend(external.resolve(keymap))
+        return keymap
+
+    def _examiner(self, keymap: KeyMap, *, is_first: bool) -> Examiner:
+        strategies = Strategies(
+            self.options.on_conflict,
+            {self.graph.table(n).name: s for n, s in self.options.strategies.items()},
+            self.options.new_keys,
+        )
+        overrides = strategies.overrides or self.resolutions.overrides
+        if overrides and not conf.allows_override():
+            raise UsageError(
+                "The strategy override changes rows that are here, and DEBUG is off.",
+                hint='If that is meant, set GESTORE["ALLOW_OVERRIDE"] = True.',
+            )
+        return Examiner(
+            self.graph,
+            self.decoding,
+            Target(self.reader, self.writer),
+            strategies,
+            keymap,
+            rewriting=self.rewriting,
+            resolutions=self.resolutions,
+            recalled=self.recalled,
+            fates=self.fates,
+            is_first=is_first,
+            ignore_unknown=self.options.ignore_unknown,
+        )
+
+    def _settled(self, keymap: KeyMap) -> tuple[Examiner, Examination]:
+        """Examine until nothing changes: rows of a circle look ahead at what is not decided."""
+        for number in range(_MOST_EXAMINATIONS):
+            examiner = self._examiner(keymap, is_first=number == 0)
+            examination = examiner.examine(self._counted_rows())
+            if examination.is_settled:
+                return examiner, examination
+        raise GestoreError(
+            "What becomes of rows that point at each other in a circle cannot be settled.",
+            hint="Name a strategy for their models, or resolve them by hand.",
+        )
+
+    def _examine(self, keymap: KeyMap) -> Examination:
+        self._stop_if(Severity.ERROR, "Nothing was imported: external rows are missing here.")
+        self.progress.begin("Checking", self.manifest.row_count or None)
+        examiner, examination = self._settled(keymap)
+        self.progress.end()
+        self.findings.extend(examination.findings)
+        if examiner.has_missing:
+            self.findings.extend(examiner.missing_rows(self._rows()))
+        self.findings.extend(self._ending_findings())
+        self.findings.extend(
+            check_circles(
+                self.graph,
+                self.writer.cannot_defer(self.graph.relations),
+                examination.verdicts,
+                can_go_unchecked=self.connection.vendor == "mysql",
+            )
+        )
+        self.findings.extend(key_overflows(self.graph, self.writer, examination))
+        self._write_resolutions()
+        self._stop_if(Severity.ERROR, "Nothing was imported: the archive has errors.")
+        self._stop_if(
+            Severity.CONFLICT,
+            "Nothing was imported: rows of the archive meet other rows here.",
+            _advice(self.options.on_conflict),
+        )
+        return examination
+
+    def _rows(self) -> Iterator[ArchivedRow]:
+        """The archive's rows from the beginning, under their names here."""
+        rows = self.archive.rows()
+        return self.renames.rows(rows) if self.renames else rows
+
+    def _counted_rows(self) -> Iterator[ArchivedRow]:
+        for row in self._rows():
+            self.progress.advance(1)
+            yield row
+
+    def _ending_findings(self) -> list[Finding]:
+        assert self.archive.ending is not None
+        findings = self.archive.ending.findings(self.archive.name)
+        if self.options.strict:
+            return [replace(f, severity=Severity.ERROR, hint="") for f in findings]
+        return findings
+
+    # Load and verify -----------------------------------------------------------------------------
+
+    def _load(self, examination: Examination) -> Loaded:
+        self.progress.begin("Loading", examination.loaded_count)
+        loader = Loader(self.graph, self.decoding, examination, self.writer, self.rewriting)
+        loaded = loader.load(self._rows, self.progress.advance)
+        self.progress.end()
+        self.findings.extend(loader.suspects())
+        return loaded
+
+    def _verify(self, loaded: Loaded, examination: Examination) -> None:
+        self.progress.begin("Verifying")
+        found = list(verify(self.graph, loaded, self.reader))
+        if self.options.verify and not found:
+            found = list(self._read_back(examination))
+        if found:
+            transaction.set_rollback(True, using=self.connection.alias)
+            raise Refused(
+                "Everything was rolled back: what was written is not what should be there.", found
+            )
+        self.writer.settle(self.graph.tables[name] for name in loaded.keys_by_table)
+        self.progress.end()
+
+    def _read_back(self, examination: Examination) -> Iterator[Finding]:
+        translation = Translation(self.graph, self.decoding, examination.keymap, self.rewriting)
+        rows = (
+            row
+            for archived in self._rows()
+            for row in self.decoding.rows(archived)
+            if row.key is not None and (examination.is_loaded(row) or examination.is_override(row))
+        )
+        return read_back(rows, translation, self.reader.matching)
+
+    # Files ---------------------------------------------------------------------------------------
+
+    def _write_resolutions(self) -> None:
+        if self.options.write_resolutions:
+            digest = self.archive.digest()
+            content = resolutions_document(self.archive.name, digest, self.findings)
+            write_text(self.options.write_resolutions, [json.dumps(content, indent=2) + "\n"])
+
+    def _write_keymap(self, examination: Examination) -> None:
+        """A line for every row: its key at the source and here."""
+        if self.options.keymap:
+            write_text(self.options.keymap, self._keymap_lines(examination))
+
+    def _keymap_lines(self, examination: Examination) -> Iterator[str]:
+        for archived in self._rows():
+            for row in self.decoding.rows(archived):
+                if row.key is None:
+                    continue
+                table = row.table
+                here = examination.keymap.target(table.name, table.key_names, row.key)
+                told = {
+                    "model": table.name,
+                    "source": row.pk,
+                    "target": key_as_json(table, here),
+                    "outcome": examination.outcome(row),
+                }
+                yield json.dumps(told, ensure_ascii=False) + "\n"
+
+    def _report(self, examination: Examination, loaded: Loaded, number: int = 0) -> ImportReport:
+        verdicts = examination.verdicts
+        labels = {name: self.graph.tables[name].label for name in verdicts}
+        return ImportReport(
+            archive=self.archive.name,
+            objects=self.manifest.provided_objects,
+            loaded_by_model={
+                labels[n]: loaded.rows_by_table[n] for n in verdicts if n in loaded.rows_by_table
+            },
+            here_by_model={labels[n]: v.here_count for n, v in verdicts.items() if v.here_count},
+            kept_by_model={labels[n]: len(v.kept) for n, v in verdicts.items() if len(v.kept)},
+            overridden_by_model={
+                labels[n]: len(v.overridden) for n, v in verdicts.items() if len(v.overridden)
+            },
+            renewed_by_model={
+                labels[n]: v.renewed_count for n, v in verdicts.items() if v.renewed_count
+            },
+            findings=self.findings,
+            is_dry_run=self.options.dry_run,
+            number=number,
+        )
+
+
+_MOST_ATTEMPTS = 3
+_MOST_EXAMINATIONS = 50
+
+
+def _advice(tried: Strategy) -> str:
+    """What else can be done about conflicts, when one way was tried."""
+    ways = {
+        Strategy.REMAP: "give the archived rows new keys with --on-conflict remap",
+        Strategy.KEEP: "keep the rows that are here with --on-conflict keep",
+    }
+    told = ", ".join(way for strategy, way in ways.items() if strategy is not tried)
+    return (
+        f"{told[0].upper()}{told[1:]} (each for one model too: app.Model=keep), or decide row by "
+        "row with --write-resolutions FILE."
+    )
+
+
+def _read_resolutions(name: str) -> Resolutions:
+    if not name:
+        return Resolutions()
+    try:
+        return read_resolutions(name, json.loads(read_text(name)))
+    except ValueError as error:
+        raise UsageError(f"{name} is no JSON: {error}.") from error
+
+
+def _completed(manifest: Manifest) -> Manifest:
+    """The original's documents name no policies: the defaults were never followed there."""
+    if manifest.format_version > 1:
+        return manifest
+    return replace(manifest, policies={name: policy.value for name, policy in DEFAULTS.items()})
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError, TypeError):
+        return ZoneInfo("UTC")

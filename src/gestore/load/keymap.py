@@ -1,0 +1,194 @@
+"""Which key here stands for which key at the source?
+
+Only what differs is kept. A row that is to get a new key is `Fresh` until keys are reserved, which
+is after every check: nothing here can equal a fresh key.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, cast
+from uuid import UUID, uuid5
+
+from ..rows import Key, Value
+from ..schema.graph import Graph
+from ..walk.keys import KeySet
+
+Place: TypeAlias = "tuple[str, tuple[str, ...]]"
+Reserve: TypeAlias = "Callable[[int], Sequence[int]]"
+_BATCH_KEYS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A key that is not reserved yet: that of the row `source` of `table`."""
+
+    table: str
+    source: Key
+
+
+class _Assigned(Protocol):
+    """Source keys to their new ones."""
+
+    def __getitem__(self, source: Key) -> Key: ...
+
+
+class KeyMap:
+    """Source values to target values, by table and columns (the key's columns for keys).
+
+    `derived` says which columns are themselves pointers, and to what: the key of a multi-table
+    child, or of a one-to-one that is the key, follows the row it points at.
+    """
+
+    def __init__(self, derived: Mapping[Place, Place] | None = None) -> None:
+        self._values: dict[Place, dict[Value, Value]] = defaultdict(dict)
+        self._fresh: dict[Place, KeySet] = {}
+        self._assigned: dict[Place, _Assigned] = {}
+        self._recalled: dict[Place, dict[Key, Key] | _IntegerPairs] = {}
+        self._derived = dict(derived or {})
+        # The places of all of these, so that what changes nothing is not asked value by value.
+        self._touched: set[Place] = set()
+
+    @property
+    def touched_count(self) -> int:
+        """Grows whenever `may_change` may give another answer."""
+        return len(self._touched)
+
+    def may_change(self, place: Place) -> bool:
+        """Whether any value there may have another here."""
+        if place in self._touched:
+            return True
+        derived = self._derived.get(place)
+        return derived is not None and self.may_change(derived)
+
+    def put(self, table: str, columns: tuple[str, ...], source: Value, target: Value) -> None:
+        """`target` stands for `source`, also where `source` was to get a new key."""
+        if source != target or self.is_fresh((table, columns), source):
+            self._touched.add((table, columns))
+            self._values[table, columns][source] = target
+
+    def renew(self, place: Place, keys: Sequence[Key], empty: Callable[[], KeySet]) -> None:
+        """These rows are to get new keys."""
+        self._touched.add(place)
+        if place not in self._fresh:
+            self._fresh[place] = empty()
+        self._fresh[place].add(keys)
+
+    def target(self, table: str, columns: tuple[str, ...], source: Value) -> Value:
+        """The value here for the value there; `Fresh` while its key is not reserved."""
+        place = (table, columns)
+        values = self._values.get(place)
+        if values is not None and source in values:
+            return self._settled(values[source])
+        fresh = self._fresh.get(place)
+        if fresh is not None and source in fresh:
+            assigned = self._assigned.get(place)
+            return Fresh(table, source) if assigned is None else assigned[source]
+        recalled = self._recalled.get(place)
+        if recalled is not None and source in recalled:
+            return recalled[source]
+        derived = self._derived.get(place)
+        return source if derived is None else self.target(*derived, source)
+
+    def _settled(self, value: Value) -> Value:
+        """A composite key may hold parts that were fresh when it was put."""
+        if isinstance(value, Fresh):
+            place = next(place for place in self._fresh if place[0] == value.table)
+            return self.target(*place, value.source)
+        if isinstance(value, tuple):
+            return tuple(self._settled(part) for part in value)
+        return value
+
+    def recall(self, place: Place, pairs: Mapping[Key, Key]) -> None:
+        """What an earlier import of the same archive made of these keys."""
+        self._touched.add(place)
+        if all(type(key) is int for pair in pairs.items() for key in pair):
+            in_order = sorted(cast("Mapping[int, int]", pairs).items())
+            sources = array("q", (source for source, _ in in_order))
+            self._recalled[place] = _IntegerPairs(sources, array("q", (t for _, t in in_order)))
+        else:
+            self._recalled[place] = dict(pairs)
+
+    def is_changed(self, table: str, columns: tuple[str, ...], source: Key) -> bool:
+        """Whether the source's value has another here."""
+        return self.target(table, columns, source) != source
+
+    def is_fresh(self, place: Place, source: Key) -> bool:
+        fresh = self._fresh.get(place)
+        return fresh is not None and source in fresh
+
+    def fresh_counts(self) -> dict[Place, int]:
+        """How many new keys each table wants."""
+        return {place: len(keys) for place, keys in self._fresh.items()}
+
+    def assign_integers(self, place: Place, reserve: Reserve) -> None:
+        """Give the fresh rows of a table reserved keys: ascending, in the order of their own."""
+        sources = array("q")
+        for batch in self._fresh[place].batches(_BATCH_KEYS):
+            sources.extend(cast("list[int]", batch))
+        self._assigned[place] = _IntegerPairs(sources, array("q", reserve(len(sources))))
+
+    def assign_uuids(self, place: Place, namespace: UUID) -> None:
+        """Give them UUIDs made of the namespace and their own: nothing needs to be kept."""
+        self._assigned[place] = _DerivedUUIDs(namespace)
+
+    def changed(self, place: Place) -> Iterator[tuple[Key, Key]]:
+        """Every key of the table that has another here, with that one."""
+        for source in self._values.get(place, {}):
+            yield source, self.target(*place, source)
+        fresh = self._fresh.get(place)
+        if fresh is not None and place in self._assigned:
+            for batch in fresh.batches(_BATCH_KEYS):
+                for source in batch:
+                    yield source, self._assigned[place][source]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._values.values())) + sum(map(len, self._fresh.values()))
+
+
+class _IntegerPairs:
+    """Two arrays: 16 bytes a row."""
+
+    def __init__(self, sources: array[int], targets: array[int]) -> None:
+        self._sources = sources
+        self._targets = targets
+
+    def __getitem__(self, source: Key) -> Key:
+        return self._targets[bisect_left(self._sources, cast("int", source))]
+
+    def __contains__(self, source: Key) -> bool:
+        if not isinstance(source, int):
+            return False
+        place = bisect_left(self._sources, source)
+        return place < len(self._sources) and self._sources[place] == source
+
+
+class _DerivedUUIDs:
+    def __init__(self, namespace: UUID) -> None:
+        self._namespace = namespace
+
+    def __getitem__(self, source: Key) -> Key:
+        return uuid5(self._namespace, str(source))
+
+
+def is_fresh(value: Value) -> bool:
+    """Whether a translated value, or a part of it, is a key not reserved yet."""
+    if isinstance(value, tuple):
+        return any(is_fresh(part) for part in value)
+    return isinstance(value, Fresh)
+
+
+def derived_places(graph: Graph) -> dict[Place, Place]:
+    """The columns that others point at and that are pointers themselves, with what they point at:
+    a key that is a one-to-one, or the link to a multi-table parent."""
+    pointed = {(t.name, t.key_names) for t in graph.tables.values()}
+    pointed |= {(r.target, r.target_columns) for r in graph.relations if not r.is_generic}
+    return {
+        (r.source, r.columns): (r.target, r.target_columns)
+        for r in graph.relations
+        if not r.is_generic and (r.source, r.columns) in pointed
+    }

@@ -1,0 +1,226 @@
+"""How do the examined rows get into their tables?
+
+Tables come in the archive's order; pointers in a circle that the database will not defer are left
+empty first and filled in a second pass. A `RowStore` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Protocol
+
+from ..errors import Finding, Severity
+from ..rows import ArchivedRow, Key, Value
+from ..schema.graph import Graph
+from ..schema.relation import Relation
+from ..schema.table import Column, Table
+from ..walk.keys import KeySet, empty_keys
+from .conflicts import Examination
+from .decoding import Decoding, SourceRow, row_batches
+from .rewriting import Rewriting, Suspects
+from .translation import Translation
+
+
+class RowStore(Protocol):
+    """Writes rows to the target database."""
+
+    def insert(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Value]]
+    ) -> None: ...
+
+    def fill(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        rows: Sequence[tuple[Key, Sequence[Value]]],
+    ) -> None:
+        """Give the columns of existing rows these values."""
+
+    def cannot_defer(self, relations: Iterable[Relation]) -> set[str]: ...
+
+    def unchecked(self) -> AbstractContextManager[None]: ...
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What was written: target keys by table, and by relation the keys whose pointer dangled at
+    the source and may dangle here."""
+
+    keys_by_table: dict[str, KeySet] = field(default_factory=dict)
+    rows_by_table: dict[str, int] = field(default_factory=dict)
+    dangling: dict[str, set[Key]] = field(default_factory=dict)
+    overridden: dict[str, KeySet] = field(default_factory=dict)
+
+
+class Loader:
+    """Loads one examined archive."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        decoding: Decoding,
+        examination: Examination,
+        store: RowStore,
+        rewriting: Rewriting | None = None,
+    ) -> None:
+        self._graph = graph
+        self._decoding = decoding
+        self._examination = examination
+        self._store = store
+        keymap = examination.keymap
+        self._translation = Translation(graph, decoding, keymap, rewriting)
+        self._suspects = Suspects(graph, keymap, rewriting or Rewriting(graph, keymap))
+        self._loaded = Loaded()
+        immediate = store.cannot_defer(graph.relations)
+        self._immediate = [r for r in graph.relations if r.name in immediate]
+        circular = [r for r in self._immediate if graph.is_circular(r)]
+        self._late = [r for r in circular if r.is_nullable]
+        self._stuck = [r for r in circular if not r.is_nullable]
+
+    def load(
+        self, rows: Callable[[], Iterable[ArchivedRow]], advance: Callable[[int], None]
+    ) -> Loaded:
+        """Write every row that is to be written; `rows` starts the archive from the beginning."""
+        with self._store.unchecked() if self._must_be_unchecked() else nullcontext():
+            for table, group in groupby(self._source_rows(rows()), key=lambda row: row.table):
+                for batch in row_batches(group):
+                    self._insert(table, batch)
+                    advance(len(batch))
+            if any(relation.source in self._loaded.keys_by_table for relation in self._late):
+                self._fill_late(rows())
+            if self._examination.has_overrides:
+                self._override(rows())
+        return self._loaded
+
+    def _override(self, rows: Iterable[ArchivedRow]) -> None:
+        """Give rows that are here the archived values, when everything they point at is in."""
+        wanted = (
+            row
+            for archived in rows
+            for row in self._decoding.rows(archived)
+            if self._examination.is_override(row)
+        )
+        for (table, names), group in groupby(wanted, key=lambda row: (row.table, _names(row))):
+            columns = [column for column in table.value_columns if column.name in names]
+            for batch in row_batches(group):
+                translated = [self._translation.values(row) for row in batch]
+                self._store.fill(
+                    table,
+                    columns,
+                    [
+                        (self._translation.key(table, v), [v[column.name] for column in columns])
+                        for v in translated
+                    ],
+                )
+                self._note_overridden(table, translated)
+
+    def _note_overridden(self, table: Table, rows: Sequence[dict[str, Value]]) -> None:
+        if table.name not in self._loaded.overridden:
+            self._loaded.overridden[table.name] = empty_keys(table)
+        self._loaded.overridden[table.name].add(self._translation.key(table, v) for v in rows)
+
+    def _must_be_unchecked(self) -> bool:
+        """Where constraints are checked row by row, circles of required pointers and rows out of
+        order pass only unchecked; `verify` looks at every pointer afterwards."""
+        verdicts = self._examination.verdicts
+        is_stuck = any(
+            relation.source in verdicts and verdicts[relation.source].loaded_count
+            for relation in self._stuck
+        )
+        # An overridden row may get the value that others point at only when they are in.
+        is_late = self._examination.has_overrides or not self._examination.is_in_order
+        return is_stuck or bool(self._immediate and is_late)
+
+    def _source_rows(self, rows: Iterable[ArchivedRow]) -> Iterator[SourceRow]:
+        for archived in rows:
+            for row in self._decoding.rows(archived):
+                if self._examination.is_loaded(row):
+                    yield row
+
+    def suspects(self) -> Iterator[Finding]:
+        """Columns that look as if they held keys that changed."""
+        return self._suspects.findings()
+
+    def _insert(self, table: Table, rows: Sequence[SourceRow]) -> None:
+        if len(self._examination.keymap):
+            for row in rows:
+                self._suspects.watch(table, row.values)
+        late = [name for r in self._late if r.source == table.name for name in r.columns]
+        translated = [(row, self._translation.values(row)) for row in rows]
+        by_columns = groupby(translated, key=lambda pair: _written_names(pair[0]))
+        for names, group in by_columns:
+            columns = [column for column in table.columns if column.name in names]
+            pairs = list(group)
+            self._store.insert(
+                table,
+                columns,
+                [[None if c.name in late else v[c.name] for c in columns] for _, v in pairs],
+            )
+        self._note(table, translated)
+
+    def _note(self, table: Table, rows: Sequence[tuple[SourceRow, dict[str, Value]]]) -> None:
+        if table.name not in self._loaded.keys_by_table:
+            self._loaded.keys_by_table[table.name] = empty_keys(table)
+            self._loaded.rows_by_table[table.name] = 0
+        keys = [self._translation.key(table, values) for row, values in rows if row.key is not None]
+        self._loaded.keys_by_table[table.name].add(keys)
+        self._loaded.rows_by_table[table.name] += len(rows)
+        for row, values in rows:
+            for name in row.dangling:
+                relation = f"{table.label}.{name}"
+                keys_of = self._loaded.dangling.setdefault(relation, set())
+                keys_of.add(self._translation.key(table, values))
+
+    def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
+        """The pointers that had to wait for their rows."""
+        tables = {relation.source for relation in self._late}
+        waiting = (row for row in self._source_rows(rows) if row.table.name in tables)
+        for table, group in groupby(waiting, key=lambda row: row.table):
+            names = [n for r in self._late if r.source == table.name for n in r.columns]
+            columns = [table.column(name) for name in names]
+            for batch in row_batches(group):
+                values = [self._translation.values(row) for row in batch]
+                filled = [
+                    (self._translation.key(table, v), [v[name] for name in names])
+                    for v in values
+                    if any(v[name] is not None for name in names)
+                ]
+                if filled:
+                    self._store.fill(table, columns, filled)
+
+
+def check_circles(
+    graph: Graph, immediate: set[str], tables: Iterable[str], *, can_go_unchecked: bool
+) -> Iterator[Finding]:
+    """A circle of required pointers that the database checks row by row cannot be loaded."""
+    if can_go_unchecked:
+        return
+    present = set(tables)
+    for relation in graph.relations:
+        if (
+            relation.name in immediate
+            and relation.source in present
+            and graph.is_circular(relation)
+            and not relation.is_nullable
+        ):
+            yield Finding(
+                "immediate-circle",
+                Severity.ERROR,
+                relation.name,
+                "is required, stands in a circle, and its constraint cannot be deferred.",
+                "Make the constraint DEFERRABLE in the database.",
+            )
+
+
+def _names(row: SourceRow) -> frozenset[str]:
+    """The columns that the archive has."""
+    return frozenset(row.values) - row.absent
+
+
+def _written_names(row: SourceRow) -> frozenset[str]:
+    """The columns that are written: not the key the database gives, nor its own defaults."""
+    names = frozenset(row.values)
+    return names - frozenset(row.table.key_names) if row.key is None else names

@@ -1,0 +1,128 @@
+"""What does a source row look like here, once every pointer says the target's keys?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from ..rows import Key, Value
+from ..schema.graph import Graph
+from ..schema.relation import Relation
+from ..schema.table import Table
+from .decoding import Decoding, SourceRow
+from .keymap import KeyMap, is_fresh
+from .rewriting import Rewriting
+
+
+@dataclass(frozen=True, slots=True)
+class _Changing:
+    """The relations of a table whose pointers may change, and whether its own keys may; true while
+    the key map has been touched at so many places."""
+
+    touched: int
+    relations: tuple[Relation, ...]
+    has_keys: bool
+
+
+class Translation:
+    """Translates pointers by a key map; values that are no pointers stay as they are."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        decoding: Decoding,
+        keymap: KeyMap,
+        rewriting: Rewriting | None = None,
+    ) -> None:
+        self._graph = graph
+        self._decoding = decoding
+        self._keymap = keymap
+        self._rewriting = rewriting or Rewriting(graph, keymap)
+        self._changing: dict[str, _Changing] = {}
+
+    def values(self, row: SourceRow) -> dict[str, Value]:
+        """The row's values as they are to stand here."""
+        translated = dict(row.values)
+        changing = self._changing_of(row.table)
+        for relation in changing.relations:
+            if relation.field_name in row.dangling:
+                continue
+            if relation.is_generic:
+                self._generic(relation, row, translated)
+            else:
+                self._plain(relation, row.values, translated)
+        if changing.has_keys and row.key is not None:
+            self._own_key(row, translated)
+        self._rewriting.rewrite(row, translated)
+        return translated
+
+    def _changing_of(self, table: Table) -> _Changing:
+        """What the key map may change in rows of the table, as far as it is filled now."""
+        known = self._changing.get(table.name)
+        touched = self._keymap.touched_count
+        if known is None or known.touched != touched:
+            may_change = self._keymap.may_change
+            relations = tuple(
+                relation
+                for relation in self._graph.pointing_from(table.name)
+                if (touched and relation.is_generic)
+                or may_change((relation.target, relation.target_columns))
+            )
+            has_keys = may_change((table.name, table.key_names))
+            known = self._changing[table.name] = _Changing(touched, relations, has_keys)
+        return known
+
+    def _own_key(self, row: SourceRow, translated: dict[str, Value]) -> None:
+        """A row that got a new key, or for which another here stands."""
+        names = row.table.key_names
+        here = self._keymap.target(row.table.name, names, row.key)
+        if here != row.key:
+            translated.update(zip(names, here if isinstance(here, tuple) else (here,), strict=True))
+
+    def key(self, table: Table, values: Mapping[str, Value]) -> Key:
+        """The key among translated values."""
+        parts = tuple(values[name] for name in table.key_names)
+        return parts[0] if len(parts) == 1 else parts
+
+    def _plain(
+        self, relation: Relation, values: Mapping[str, Value], translated: dict[str, Value]
+    ) -> None:
+        value = pointer(relation, values)
+        if value is None:
+            return
+        found = self._keymap.target(relation.target, relation.target_columns, value)
+        if found is not value:
+            parts = found if isinstance(found, tuple) else (found,)
+            translated.update(zip(relation.columns, parts, strict=True))
+
+    def _generic(self, relation: Relation, row: SourceRow, translated: dict[str, Value]) -> None:
+        """The content type is a foreign key of its own; here it is about the key beside it."""
+        (name,) = relation.columns
+        raw, target = row.values[name], self._decoding.target_of(relation, row.values)
+        if raw is None or not target:
+            return
+        table = self._graph.tables[target]
+        if not self._keymap.may_change((target, table.key_names)):
+            return
+        key = table.key_from(raw)
+        if key is not None and self._keymap.is_changed(target, table.key_names, key):
+            here = self._keymap.target(target, table.key_names, key)
+            translated[name] = _written_as(raw, key, here)
+
+
+def _written_as(raw: Value, key: Key, here: Key) -> Value:
+    """A generic key the way the old one was written: as a number, as text, as bare hex digits."""
+    if is_fresh(here) or not isinstance(raw, str):
+        return here
+    if isinstance(key, UUID) and isinstance(here, UUID) and raw == key.hex:
+        return here.hex
+    return str(here)
+
+
+def pointer(relation: Relation, values: Mapping[str, Value]) -> Value:
+    """What the relation's columns point with; None if any of them is empty."""
+    parts = tuple(values.get(name) for name in relation.columns)
+    if any(part is None for part in parts):
+        return None
+    return parts[0] if len(parts) == 1 else parts

@@ -1,0 +1,101 @@
+"""Is what was written really there, and does every pointer lead somewhere?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol
+
+from ..errors import Finding, Severity
+from ..rows import Key, Value, key_text
+from ..schema.graph import Graph
+from ..schema.relation import Relation
+from ..schema.table import Table
+from ..walk.keys import KeySet
+from .decoding import SourceRow, row_batches
+from .loader import Loaded
+from .translation import Translation
+from .versions import differing, shown
+
+_BATCH_KEYS = 5_000
+_SHOWN = 100
+
+
+class Witness(Protocol):
+    """Looks into the database after the load."""
+
+    def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int: ...
+
+    def unresolved(self, relation: Relation, keys: Sequence[Key]) -> Sequence[Key]:
+        """Those of the rows whose pointer leads to no row."""
+
+
+def verify(graph: Graph, loaded: Loaded, witness: Witness) -> Iterator[Finding]:
+    """What is wrong with the rows just written; nothing, normally."""
+    for name, keys in loaded.keys_by_table.items():
+        table = graph.tables[name]
+        batches = keys.batches(_BATCH_KEYS)
+        found = sum(witness.count(table, table.key_names, batch) for batch in batches)
+        if found != len(keys):
+            yield Finding(
+                "count",
+                Severity.ERROR,
+                table.label,
+                f"{len(keys):,} rows were written and {found:,} are there.",
+            )
+    for written in (loaded.keys_by_table, loaded.overridden):
+        for name, keys in written.items():
+            for relation in graph.pointing_from(name):
+                allowed = loaded.dangling.get(relation.name, set())
+                yield from _unresolved(graph.tables[name], relation, keys, allowed, witness)
+
+
+def _unresolved(
+    table: Table, relation: Relation, keys: KeySet, allowed: set[Key], witness: Witness
+) -> Iterator[Finding]:
+    shown = 0
+    for batch in keys.batches(_BATCH_KEYS):
+        for key in witness.unresolved(relation, batch):
+            if key in allowed:
+                continue
+            shown += 1
+            if shown <= _SHOWN:
+                yield Finding(
+                    "dangling",
+                    Severity.ERROR,
+                    f"{table.label}.{key_text(key)}",
+                    f"{relation.field_name} would point at nothing.",
+                )
+
+
+def read_back(
+    rows: Iterable[SourceRow],
+    translation: Translation,
+    matching: Callable[[Table, Sequence[str], Sequence[Value]], Sequence[tuple[Value, ...]]],
+) -> Iterator[Finding]:
+    """Compare every value of the written rows with what the database gives back."""
+    for table, group in groupby(rows, key=lambda row: row.table):
+        for batch in row_batches(group):
+            wanted = [(row, translation.values(row)) for row in batch]
+            keys = [translation.key(table, values) for _, values in wanted]
+            found: dict[Key, dict[str, Value]] = {}
+            for stored in matching(table, table.key_names, keys):
+                here = {c.name: v for c, v in zip(table.columns, stored, strict=True)}
+                found[translation.key(table, here)] = here
+            for (row, values), key in zip(wanted, keys, strict=True):
+                yield from _different(table, row, values, found.get(key))
+
+
+def _different(
+    table: Table, row: SourceRow, values: dict[str, Value], here: dict[str, Value] | None
+) -> Iterator[Finding]:
+    if here is None:
+        yield Finding("read-back", Severity.ERROR, row.reference, "was written and is not there.")
+    elif names := differing(table, row, values, here):
+        yield Finding(
+            "read-back",
+            Severity.ERROR,
+            row.reference,
+            f"came back with other values: {shown(names, values, here)}.",
+            "A trigger, or a column too narrow, may have changed them.",
+        )

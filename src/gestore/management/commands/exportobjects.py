@@ -1,0 +1,160 @@
+"""`manage.py exportobjects`: an object with everything that belongs to it, into an archive."""
+
+from __future__ import annotations
+
+import socket
+from argparse import ArgumentParser
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from ...archive.writer import Destination, is_archive_name
+from ...errors import UsageError
+from ...exporting import ExportReport, export_objects
+from ...planning import plan_objects
+from ..console import (
+    Console,
+    add_database,
+    add_objects,
+    add_report,
+    add_walk,
+    count_lines,
+    is_error,
+    named_objects,
+    rows_text,
+    translated,
+    walk_options,
+    write_report,
+)
+from ..plan_text import plan_lines
+
+_FOLDER = "exports"
+_FORMS = tuple(layout + packing for layout in ("json", "jsonl") for packing in ("", ".gz", ".zst"))
+
+
+class Command(BaseCommand):
+    help = "Exports objects, with everything in the database that belongs to them, into a file."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_objects(parser)
+        parser.add_argument(
+            "-o",
+            "--output",
+            default=_FOLDER,
+            metavar="PATH",
+            help="a name ending in .json or .jsonl, then .gz or .zst; - for standard output; any "
+            "other path is a folder, in which a name is made (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--format",
+            choices=_FORMS,
+            help="what to write where no name says it: to standard output (default: jsonl) or "
+            "into a folder (default: json)",
+        )
+        parser.add_argument(
+            "--overwrite", action="store_true", help="replace the file if it exists"
+        )
+        parser.add_argument(
+            "-d",
+            "--debug",
+            action="store_true",
+            help="print the document instead of writing it",
+        )
+        parser.add_argument(
+            "-n", "--dry-run", action="store_true", help="show the plan and write nothing"
+        )
+        parser.add_argument("-b", "--bucket", action="store_true", help="not available yet")
+        add_walk(parser)
+        add_database(parser)
+        add_report(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(self.stdout, self.stderr, options["verbosity"])
+        is_payload = options["output"] == "-" or options["debug"]
+        if is_payload and not options["dry_run"]:
+            console = console.for_payload()
+        left = "what was written is not whole" if is_payload else "nothing was written"
+        with translated(console, options["report"], interrupted=left):
+            if options["bucket"]:
+                raise UsageError("Buckets are not available yet.", hint="Name a file with -o.")
+            destination = _destination(options)
+            if options["dry_run"]:
+                self._plan(console, options, destination)
+                return
+            report = export_objects(
+                named_objects(options),
+                destination.name,
+                walk_options(options),
+                form=_form(options, "jsonl"),
+                overwrite=options["overwrite"],
+                progress=console.progress(),
+            )
+        self._tell(console, report)
+        if options["report"]:
+            write_report(options["report"], report.as_json())
+
+    def _plan(self, console: Console, options: dict[str, Any], destination: Destination) -> None:
+        destination.check()
+        plan = plan_objects(
+            named_objects(options), walk_options(options), progress=console.progress()
+        )
+        for line in plan_lines(plan):
+            console.say(line)
+        console.show_findings(plan.findings)
+        if options["report"]:
+            write_report(options["report"], plan.as_json())
+        if is_error(plan.findings):
+            raise CommandError("This cannot be exported as it is.", returncode=1)
+        console.say("Dry run: nothing was written.")
+
+    def _tell(self, console: Console, report: ExportReport) -> None:
+        totals = {
+            label: report.owned_by_model.get(label, 0) + report.shared_by_model.get(label, 0)
+            for label in [*report.owned_by_model, *report.shared_by_model]
+        }
+        for line in count_lines(totals):
+            console.say(line)
+        console.show_findings(report.findings)
+        where = "standard output" if report.archive.name == "-" else report.archive.name
+        owned = sum(report.owned_by_model.values())
+        shared = sum(report.shared_by_model.values())
+        console.say(
+            f"Exported {rows_text(report.row_count)} ({owned:,} owned, {shared:,} shared) "
+            f"to {where}"
+        )
+        console.say(f"sha256 {report.archive.sha256}")
+
+
+def _form(options: dict[str, Any], default: str) -> str:
+    if options["debug"]:
+        default = "json"
+    return options["format"] or default
+
+
+def _destination(options: dict[str, Any]) -> Destination:
+    """Where to write: as the name says; any other path is a folder, in which a name is made."""
+    output: str = "-" if options["debug"] else options["output"]
+    if output != "-" and not is_archive_name(output):
+        _check_folder_name(output)
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+        name = f"{socket.gethostname()}-{moment}.{_form(options, 'json')}"
+        output = str(Path(output) / name)
+    elif output != "-" and options["format"] and not output.endswith(f".{options['format']}"):
+        raise UsageError(
+            f"{output} does not end in .{options['format']}.",
+            hint="The name says what to write: leave --format out, or change the name.",
+        )
+    return Destination.parse(output, form=_form(options, "jsonl"), overwrite=options["overwrite"])
+
+
+def _check_folder_name(output: str) -> None:
+    """`acme.zip` is a file that cannot be written, more likely than a folder."""
+    if not output:
+        raise UsageError("The name after -o is empty.", hint="Name a file or a folder.")
+    if Path(output).suffix and not output.endswith("/") and not Path(output).is_dir():
+        raise UsageError(
+            f"{output}: the name does not say what to write.",
+            hint="End it in .json or .jsonl, then .gz or .zst; or in / to name a folder.",
+        )

@@ -1,0 +1,103 @@
+"""What did earlier imports of this archive make of it, and what does this one leave behind?
+A stage of an import."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+
+from django.utils import timezone
+
+from . import conf
+from .database import records
+from .load.conflicts import Examination
+from .load.decoding import Decoding
+from .load.keymap import KeyMap
+from .load.loader import Loaded
+from .load.versions import key_as_json
+from .rows import Key, batches
+from .walk.keys import KeySet, empty_keys
+
+
+def remembers(database: str) -> bool:
+    """Whether imports are recorded: where the setting says so and the table is there."""
+    return conf.load().record_imports and conf.is_installed() and records.has_tables(database)
+
+
+class Memory:
+    """The records of one archive, known by its digest; `is_kept` off: none are read or made."""
+
+    def __init__(self, decoding: Decoding, database: str, sha256: str, *, is_kept: bool) -> None:
+        self.graph = decoding.graph
+        self.decoding = decoding
+        self.database = database
+        self.sha256 = sha256
+        self.is_kept = is_kept
+
+    def recall(self, keymap: KeyMap) -> dict[str, KeySet]:
+        """An archive that was imported before meets the rows that it became then: the key map
+        learns their keys; by table, the source's keys of all of them come back."""
+        recalled: dict[str, KeySet] = {}
+        if not self.is_kept or not records.is_known(self.database):
+            return recalled
+        changed: dict[str, dict[Key, Key]] = {}
+        for model, pairs in records.recall(self.database, self.sha256):
+            table = self.graph.tables.get(model)
+            if table is None:
+                continue
+            if model not in recalled:
+                recalled[model], changed[model] = empty_keys(table), {}
+            key_of, keys = self.decoding.key_of, changed[model]
+            sources = [key_of(table, pair.source) for pair in pairs]
+            recalled[model].add(sources)
+            for source, pair in zip(sources, pairs, strict=True):
+                target = key_of(table, pair.target)
+                if target != source:
+                    keys[source] = target
+                else:
+                    # A later import of the archive left it as it was.
+                    keys.pop(source, None)
+        for model, keys in changed.items():
+            if keys:
+                keymap.recall((model, self.graph.tables[model].key_names), keys)
+        return recalled
+
+    def remember(self, archive: str, examination: Examination, loaded: Loaded) -> int:
+        """Record what was inserted; the record's number, or 0 when there is nothing to record."""
+        if not loaded.keys_by_table or not self.is_kept:
+            return 0
+        entry = records.ImportEntry(
+            archive=archive,
+            sha256=self.sha256,
+            objects=self.decoding.manifest.provided_objects,
+            moment=timezone.now(),
+            person=_person(),
+            rows={self.graph.tables[n].label: c for n, c in loaded.rows_by_table.items()},
+        )
+        pairs = ((n, self._pairs(n, examination, loaded)) for n in loaded.keys_by_table)
+        return records.remember(self.database, entry, pairs)
+
+    def _pairs(
+        self, name: str, examination: Examination, loaded: Loaded
+    ) -> Iterator[records.KeyPair]:
+        """The inserted rows of a table: those with a changed key first, then the others."""
+        table = self.graph.tables[name]
+        inserted = loaded.keys_by_table[name]
+        changed = empty_keys(table)
+        for lot in batches(examination.keymap.changed((name, table.key_names)), 10_000):
+            mine = [(source, target) for source, target in lot if target in inserted]
+            changed.add(target for _, target in mine)
+            for source, target in mine:
+                yield records.KeyPair(key_as_json(table, source), key_as_json(table, target))
+        for keys in inserted.batches(10_000):
+            for key in changed.missing(keys):
+                encoded = key_as_json(table, key)
+                yield records.KeyPair(encoded, encoded)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()[:150]
+    except (OSError, KeyError, ImportError):
+        # A process without a name, as in some containers.
+        return ""

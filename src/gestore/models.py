@@ -1,0 +1,39 @@
+"""What does Gestore itself remember in a database? Which rows an import inserted, so that it can be
+taken back, and so that the same archive imported again is known for what it is."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Import(models.Model):
+    """One import that inserted rows. `rows` counts them by model label."""
+
+    archive = models.TextField()
+    sha256 = models.CharField(max_length=64, db_index=True)
+    objects_named = models.JSONField(default=list)
+    imported_at = models.DateTimeField()
+    imported_by = models.CharField(max_length=150)
+    rows = models.JSONField(default=dict)
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "gestore_import"
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.archive}"
+
+
+class ImportedKeys(models.Model):
+    """Some of the rows that an import inserted into one table: packed JSON, keys here and, of
+    those that were changed, at the source."""
+
+    imported = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="keys")
+    model = models.CharField(max_length=200)
+    packed = models.BinaryField()
+
+    class Meta:
+        db_table = "gestore_import_keys"
+
+    def __str__(self) -> str:
+        return f"{self.imported_id}: {self.model}"

@@ -1,0 +1,121 @@
+"""Is an archive whole, and does a database hold what it says?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from django.db import DEFAULT_DB_ALIAS
+
+from . import conf
+from .archive.manifest import Manifest
+from .archive.reader import ArchiveReader, open_archive
+from .errors import Finding, Refused, Severity
+from .importing import ImportOptions, compare_archive
+from .progress import Progress, Silence
+from .rows import ArchivedRow, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What an archive holds, rows by model; with a comparison, how many of them are in the
+    database with the same values, with others, or not at all."""
+
+    archive: str
+    manifest: Manifest
+    rows_by_model: dict[str, int]
+    sha256: str
+    findings: tuple[Finding, ...]
+    same_by_model: dict[str, int] | None = None
+    absent_by_model: dict[str, int] | None = None
+
+    @property
+    def row_count(self) -> int:
+        return sum(self.rows_by_model.values())
+
+    def as_json(self) -> dict[str, JsonValue]:
+        return {
+            "archive": self.archive,
+            "objects": list(self.manifest.provided_objects),
+            "rows": self.row_count,
+            "rows_by_model": self.rows_by_model,
+            "sha256": self.sha256,
+            "same": self.same_by_model,
+            "absent": self.absent_by_model,
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def verify_archive(
+    archive: str,
+    *,
+    compare: bool = False,
+    database: str = DEFAULT_DB_ALIAS,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Read the archive from its first byte to its last; with `compare`, hold every row against
+    the database. `Refused` when something is wrong with the archive itself, or when it does not
+    fit the database."""
+    listener = progress or Silence()
+    with open_archive(archive, conf.load().max_archive_bytes) as opened:
+        report = _verify(opened, listener, strict=strict)
+        _stop_if_wrong(report, "is not as it should be")
+        if compare:
+            report = _compared(report, opened, database, listener)
+            _stop_if_wrong(report, f"does not fit the database {database!r}")
+    return report
+
+
+def _stop_if_wrong(report: VerifyReport, what: str) -> None:
+    if any(finding.severity is Severity.ERROR for finding in report.findings):
+        raise Refused(f"{report.archive} {what}.", report.findings)
+
+
+def _verify(archive: ArchiveReader, progress: Progress, *, strict: bool) -> VerifyReport:
+    counts: Counter[str] = Counter()
+    progress.begin("Reading", archive.manifest.row_count or None)
+
+    def rows() -> Iterator[ArchivedRow]:
+        for row in archive.rows():
+            progress.advance(1)
+            yield row
+
+    for row in rows():
+        counts[row.model] += 1
+    progress.end()
+    ending = archive.ending
+    assert ending is not None
+    findings = ending.findings(archive.name)
+    if strict:
+        findings = [replace(f, severity=Severity.ERROR, hint="") for f in findings]
+    if not findings:
+        findings = list(_announced(archive.manifest, counts))
+    tables = archive.manifest.tables
+    labelled = {tables[n].label if n in tables else n: count for n, count in counts.items()}
+    return VerifyReport(archive.name, archive.manifest, labelled, ending.sha256, tuple(findings))
+
+
+def _announced(manifest: Manifest, counts: Counter[str]) -> Iterator[Finding]:
+    """The manifest's counts against the rows; the digest says nobody edited them."""
+    for name, entry in manifest.tables.items():
+        if counts[name] != entry.rows:
+            yield Finding(
+                "count",
+                Severity.ERROR,
+                entry.label,
+                f"rows announced: {entry.rows:,}, rows there: {counts[name]:,}.",
+            )
+
+
+def _compared(
+    report: VerifyReport, archive: ArchiveReader, database: str, progress: Progress
+) -> VerifyReport:
+    comparison = compare_archive(archive, ImportOptions(database=database), progress)
+    return replace(
+        report,
+        same_by_model=comparison.here_by_model,
+        absent_by_model=comparison.loaded_by_model,
+        findings=(*report.findings, *comparison.findings),
+    )

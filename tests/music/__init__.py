@@ -1,0 +1,1 @@
+"""A music shop in tables that Django did not make: the Chinook sample database."""

@@ -1,0 +1,1 @@
+"""The wing of the zoo that only PostgreSQL can hold."""
