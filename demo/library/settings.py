@@ -28,9 +28,9 @@ def mariadb(name: str) -> dict[str, Any]:
         "ENGINE": "django.db.backends.mysql",
         "NAME": name,
         "HOST": os.environ.get("MYSQL_HOST", "127.0.0.1"),
-        "PORT": os.environ.get("MYSQL_PORT", "3306"),
+        "PORT": os.environ.get("MYSQL_TCP_PORT", "3306"),
         "USER": os.environ.get("MYSQL_USER", "root"),
-        "PASSWORD": os.environ.get("MYSQL_PASSWORD", ""),
+        "PASSWORD": os.environ.get("MYSQL_PWD", ""),
         "OPTIONS": {"charset": "utf8mb4"},
     }
 

@@ -18,10 +18,6 @@ def environment(**variables: str) -> dict[str, str]:
     """What the demo's settings read, and nothing that the tests have set for themselves."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
     kept |= {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
-    # The tests' settings read MYSQL_TCP_PORT and MYSQL_PWD, as its tools do; the demo's its own.
-    for theirs, ours in (("MYSQL_TCP_PORT", "MYSQL_PORT"), ("MYSQL_PWD", "MYSQL_PASSWORD")):
-        if theirs in kept:
-            kept[ours] = kept[theirs]
     return kept | variables
 
 
