@@ -26,8 +26,8 @@ from benchmarks.trips import _MANAGE, _databases
 WRITERS = 16
 ROWS = 100_000
 QUICK_ROWS = 5_000
-# A library of another seed: as many copies as leave few keys free.
-_OTHER_SEED = "2"
+# A library of another seed in another town: as many copies as leave few keys free.
+_ANOTHER = "--seed", "2", "--town", "2"
 _MARK = "made while an archive arrived"
 
 
@@ -70,7 +70,7 @@ def run(database: str, rows: int, say: Callable[[str], None]) -> Beside:
         say(f"{rows:,} rows: making two libraries")
         chore(environment, "prepare", copies)
         chore(environment, "empty")
-        fill = ["generate", "--database", "branch", "--seed", _OTHER_SEED, "--instances", copies]
+        fill = ["generate", "--database", "branch", *_ANOTHER, "--instances", copies]
         _command(environment, *fill)
         _command(environment, "exportobjects", REFERENCE, "-o", str(archive))
         say(f"{rows:,} rows: importing beside {WRITERS} writers")

@@ -1,5 +1,8 @@
 """The rows of a made-up library: the same ones every time for the same seed.
 
+Its readers are those of its town, whatever the seed: all libraries of a town know the same people
+under the same keys, each with passwords of its own.
+
 Nothing here touches the database. Each function yields the unsaved rows of one table, one after
 the other, keys included; each has its own random numbers, so that one table's size does not
 change another table's rows.
@@ -35,11 +38,13 @@ LANGUAGE_WEIGHTS = [weight for _, _, weight in words.LANGUAGES]
 
 @dataclass(frozen=True)
 class Size:
-    """How large a library, of which seed, and the first keys of tables that may have rows."""
+    """How large a library, of which seed, in which town, and the first keys of tables that may
+    have rows."""
 
     books: int
     instances: int
     seed: int
+    town: int = 1
     first_user: int = 1
     first_profile: int = 1
 
@@ -53,6 +58,10 @@ class Size:
 
     def random(self, table: str) -> Random:
         return Random(f"{self.seed} {table}")
+
+    def people(self, table: str) -> Random:
+        """For what all libraries of the town know alike."""
+        return Random(f"town {self.town} {table}")
 
 
 class Filling(dict[str, str]):
@@ -118,10 +127,11 @@ def plain(name: str) -> str:
 
 
 def users(size: Size) -> Iterator[Any]:
-    rng = size.random("users")
+    """The people of the town, each under the same key in all its libraries."""
+    people, rng = size.people("users"), size.random("users")
     user_model = get_user_model()
     for number in range(1, size.users + 1):
-        first, last = rng.choice(words.FIRST_NAMES), rng.choice(words.LAST_NAMES)
+        first, last = people.choice(words.FIRST_NAMES), people.choice(words.LAST_NAMES)
         username = f"{plain(first)}.{plain(last)}.{number}"
         yield user_model(
             pk=size.first_user + number - 1,
@@ -135,13 +145,13 @@ def users(size: Size) -> Iterator[Any]:
 
 
 def profiles(size: Size) -> Iterator[Profile]:
-    rng = size.random("profiles")
+    people, rng = size.people("profiles"), size.random("profiles")
     for number in range(size.users):
         yield Profile(
             pk=size.first_profile + number,
             user_id=size.first_user + number,
             card_number=f"LL-{number + 1:08d}",
-            born=day(rng, 1935, 2018) if rng.random() < 0.8 else None,
+            born=day(people, 1935, 2018) if people.random() < 0.8 else None,
             newsletter=rng.random() < 0.3,
             about=sentence(rng, words.SENTENCES) if rng.random() < 0.2 else "",
         )

@@ -68,6 +68,12 @@ class Command(BaseCommand):
             "--seed", type=int, default=1, help="another number makes another library (default: 1)"
         )
         parser.add_argument(
+            "--town",
+            type=int,
+            default=1,
+            help="another number makes other readers, whatever the seed (default: 1)",
+        )
+        parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, choices=list(connections), metavar="ALIAS"
         )
         parser.add_argument(
@@ -76,7 +82,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         started = time.perf_counter()
-        size = wanted_size(options["books"], options["instances"], options["seed"])
+        size = wanted_size(
+            **{name: options[name] for name in ("books", "instances", "seed", "town")}
+        )
         with without_query_log():
             counts = make_library(options["database"], size, flush=options["flush"])
         seconds = time.perf_counter() - started
@@ -85,14 +93,14 @@ class Command(BaseCommand):
         self.stdout.write(fill(told, get_terminal_size().columns))
 
 
-def wanted_size(books: int | None, instances: int | None, seed: int) -> sample.Size:
+def wanted_size(books: int | None, instances: int | None, seed: int, town: int) -> sample.Size:
     if instances is None:
         instances = 1_000 if books is None else books * COPIES_PER_BOOK
     if books is None:
         books = max(1, instances // COPIES_PER_BOOK)
     if books < 1 or instances < 0:
         raise CommandError("A library needs at least one book, and no fewer than 0 instances.")
-    return sample.Size(books=books, instances=instances, seed=seed)
+    return sample.Size(books=books, instances=instances, seed=seed, town=town)
 
 
 @contextmanager
