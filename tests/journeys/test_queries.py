@@ -23,7 +23,7 @@ WRITTEN_ROWS = 1_000
 # Of each batch that is written: its rows looked for by key and by unique set, a savepoint made,
 # the rows put in, the savepoint released.
 QUERIES_OF_WRITTEN = 5
-# Of each table, once, where the counter of its keys stands below the highest that is loaded: a row is
+# Of each table, once, where its keys' counter stands below the highest that is loaded: a row is
 # tried there and taken back. Which tables that is, the tests before this one decide.
 QUERIES_OF_ROOM = 6
 # Of each batch of keys: each relation that leads to its table or from it is asked.
