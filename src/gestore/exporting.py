@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any
 
 import django
 
 from . import conf
+from .archive.encoding import Changed, RowEncoder, key_encoder
 from .archive.manifest import (
     FORMAT_VERSION,
     ColumnEntry,
@@ -20,14 +20,13 @@ from .archive.manifest import (
     Manifest,
     TableEntry,
 )
-from .archive.values import Encode, encoder
 from .archive.writer import Destination, Written, write_archive
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
 from .errors import Finding, GestoreError, Refused, Severity
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
-from .rows import ArchivedRow, JsonValue, Key, Value
+from .rows import ArchivedRow, JsonValue
 from .schema.relation import Relation
 from .schema.table import Table
 from .version import __version__
@@ -85,12 +84,9 @@ def export_objects(
         findings = tuple(plan_findings(walk_done))
         if any(finding.severity is Severity.ERROR for finding in findings):
             raise Refused("Nothing was exported: the archive could not be imported.", findings)
-        manifest = _manifest(walk_done, references, options or WalkOptions(), clock or _now)
-        listener.begin("Exporting", manifest.row_count)
-        written = write_archive(destination, manifest, _rows(walk_done, listener))
-        listener.end()
-        if written.row_count != manifest.row_count:
-            raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")
+        written = write_walked(
+            walk_done, references, options or WalkOptions(), destination, listener, clock or now
+        )
         return ExportReport(
             written,
             _counts(walk_done, Status.OWNED),
@@ -99,7 +95,27 @@ def export_objects(
         )
 
 
-def _now() -> datetime:
+def write_walked(
+    walk_done: Walked,
+    references: Sequence[str],
+    options: WalkOptions,
+    destination: Destination,
+    progress: Progress,
+    clock: Clock,
+    changed: Changed | None = None,
+) -> Written:
+    """Write the archive of a walk. `changed` are the keys of the rows that a removal changes, by
+    relation: such a row says which of its pointers they are."""
+    manifest = _manifest(walk_done, references, options, clock)
+    progress.begin("Exporting", manifest.row_count)
+    written = write_archive(destination, manifest, walked_rows(walk_done, progress, changed))
+    progress.end()
+    if written.row_count != manifest.row_count:
+        raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")
+    return written
+
+
+def now() -> datetime:
     return datetime.now(UTC)
 
 
@@ -176,7 +192,7 @@ def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
 def _external_rows(walk_done: Walked) -> Iterator[ExternalRow]:
     for name, keys in sorted(walk_done.closure.external.items()):
         table = walk_done.graph.tables[name]
-        encode = _key_encoder(table)
+        encode = key_encoder(table)
         for batch in keys.batches(walk_done.reader.batch_keys):
             for key, natural in natural_keys(walk_done.reader, table, batch).items():
                 yield ExternalRow(name, encode(key), natural)
@@ -185,11 +201,13 @@ def _external_rows(walk_done: Walked) -> Iterator[ExternalRow]:
 # The rows -----------------------------------------------------------------------------------------
 
 
-def _rows(walk_done: Walked, progress: Progress) -> Iterator[ArchivedRow]:
+def walked_rows(
+    walk_done: Walked, progress: Progress, changed: Changed | None = None
+) -> Iterator[ArchivedRow]:
     """Pointed-at tables first where that exists; in a table owned rows, then shared ones, each in
     the order of their keys."""
     for table in walk_done.closure.tables():
-        encode = _RowEncoder(walk_done, table)
+        encode = RowEncoder(table, _dangling_of(walk_done, table), changed or {})
         taken = walk_done.closure.taken[table.name]
         for status in Status:
             keys = (key for batch in taken.batches(status, 10_000) for key in batch)
@@ -199,59 +217,8 @@ def _rows(walk_done: Walked, progress: Progress) -> Iterator[ArchivedRow]:
                 progress.advance(len(rows))
 
 
-class _RowEncoder:
-    """Encodes the rows of one table: which codec goes where is found out once."""
-
-    def __init__(self, walk_done: Walked, table: Table) -> None:
-        self._name = table.name
-        places = {column.name: place for place, column in enumerate(table.columns)}
-        self._key = [(places[c.name], encoder(c)) for c in table.key_columns]
-        self._fields = [(c.name, places[c.name], encoder(c)) for c in table.value_columns]
-        self._dangling: list[tuple[Relation, list[int], KeySet]] = [
-            (relation, _places(relation, places), dangling)
-            for relation in walk_done.graph.pointing_from(table.name)
-            if (dangling := walk_done.closure.dangling.get(relation.name)) and len(dangling)
-        ]
-
-    def __call__(self, row: tuple[Value, ...], *, is_shared: bool) -> ArchivedRow:
-        key = [_encoded(row[place], encode) for place, encode in self._key]
-        fields: dict[str, Any] = {
-            name: row[place] if encode is None else encode(row[place])
-            for name, place, encode in self._fields
-        }
-        return ArchivedRow(
-            self._name,
-            key[0] if len(key) == 1 else key,
-            fields,
-            is_shared,
-            self._dangling_of(row) if self._dangling else (),
-        )
-
-    def _dangling_of(self, row: tuple[Value, ...]) -> tuple[str, ...]:
-        names = []
-        for relation, places, values in self._dangling:
-            parts = tuple(row[place] for place in places)
-            value = parts[0] if len(parts) == 1 else parts
-            if None not in parts and value in values:
-                names.append(relation.field_name)
-        return tuple(names)
-
-
-def _places(relation: Relation, places: dict[str, int]) -> list[int]:
-    names = [relation.content_type] if relation.is_generic else []
-    return [places[name] for name in [*names, *relation.columns]]
-
-
-def _encoded(value: Value, encode: Encode | None) -> JsonValue:
-    return encode(value) if encode is not None else value  # type: ignore[return-value]
-
-
-def _key_encoder(table: Table) -> Callable[[Key], JsonValue]:
-    encoders = [encoder(column) for column in table.key_columns]
-
-    def encoded(key: Key) -> JsonValue:
-        parts = key if isinstance(key, tuple) else (key,)
-        texts = [_encoded(part, e) for part, e in zip(parts, encoders, strict=True)]
-        return texts[0] if len(texts) == 1 else texts
-
-    return encoded
+def _dangling_of(walk_done: Walked, table: Table) -> Iterator[tuple[Relation, KeySet]]:
+    for relation in walk_done.graph.pointing_from(table.name):
+        dangling = walk_done.closure.dangling.get(relation.name)
+        if dangling is not None and len(dangling):
+            yield relation, dangling

@@ -71,7 +71,7 @@ class Memory:
             sha256=self.sha256,
             objects=self.decoding.manifest.provided_objects,
             moment=timezone.now(),
-            person=_person(),
+            person=person(),
             rows={self.graph.tables[n].label: c for n, c in loaded.rows_by_table.items()},
         )
         pairs = ((n, self._pairs(n, examination, loaded)) for n in loaded.keys_by_table)
@@ -95,7 +95,8 @@ class Memory:
                 yield records.KeyPair(encoded, encoded)
 
 
-def _person() -> str:
+def person() -> str:
+    """Whose hand it was, as the system calls them; "" where it does not say."""
     try:
         return getpass.getuser()[:150]
     except (OSError, KeyError, ImportError):

@@ -43,16 +43,37 @@ class WalkOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
-    """A finished walk, while its snapshot is open."""
+class Site:
+    """A database with its graph, and where a walk is to start, while its snapshot is open."""
 
     connection: BaseDatabaseWrapper
     graph: Graph
     policies: Policies
     reader: Reader
-    closure: Closure
     root_keys: Mapping[str, Sequence[Key]]
     root_models: frozenset[str]
+
+    @property
+    def roots(self) -> Roots:
+        return Roots(self.root_keys, self.root_models)
+
+    def walked(self, closure: Closure) -> Walked:
+        return Walked(
+            self.connection,
+            self.graph,
+            self.policies,
+            self.reader,
+            self.root_keys,
+            self.root_models,
+            closure,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Walked(Site):
+    """A finished walk, while its snapshot is open."""
+
+    closure: Closure
 
     def is_root_family(self, name: str) -> bool:
         named = {*self.root_models, *self.root_keys}
@@ -67,6 +88,19 @@ def walked(
     progress: Progress | None = None,
 ) -> Iterator[Walked]:
     """Resolve the references and walk from them, all in one snapshot that stays open inside."""
+    listener = progress or Silence()
+    with opened(references, options) as site:
+        listener.begin("Walking")
+        closure = walk(site.graph, site.roots, site.policies, options.follow, site.reader, trail)
+        listener.end()
+        yield site.walked(closure)
+
+
+@contextmanager
+def opened(
+    references: Sequence[str], options: WalkOptions, *, skips_by_default: bool = True
+) -> Iterator[Site]:
+    """Resolve the references in one snapshot that stays open inside."""
     parsed = [Reference.parse(text) for text in references]
     settings = conf.load()
     if options.database not in connections:
@@ -74,16 +108,13 @@ def walked(
         raise NotFound(f"No database {options.database!r}.", hint=f"There are: {names}.")
     connection = connections[options.database]
     graph = build_graph(settings.relations, settings.unmanaged, options.database)
-    policies = resolve(graph, settings.policy_layer, options.policies)
+    policies = resolve(
+        graph, settings.policy_layer, options.policies, skips_by_default=skips_by_default
+    )
     models = frozenset(graph.table(label).name for label in [*settings.roots, *options.roots])
-    listener = progress or Silence()
     with snapshot(connection):
         reader = Reader(connection, graph)
-        root_keys = _root_keys(reader, parsed)
-        listener.begin("Walking")
-        closure = walk(graph, Roots(root_keys, models), policies, options.follow, reader, trail)
-        listener.end()
-        yield Walked(connection, graph, policies, reader, closure, root_keys, models)
+        yield Site(connection, graph, policies, reader, _root_keys(reader, parsed), models)
 
 
 def _root_keys(reader: Reader, references: Sequence[Reference]) -> dict[str, list[Key]]:

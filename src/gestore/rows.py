@@ -27,7 +27,8 @@ class ArchivedRow:
     """One row as it stands in an archive: values encoded, keys the source's.
 
     `pk` is None for a row the target numbers itself (many-to-many pairs of the original's files).
-    `dangling` names the fields that pointed at nothing at the source.
+    `dangling` names the fields that pointed at nothing at the source, `changed` the pointers that a
+    removal took from a row that stayed: the archive has what they were.
     """
 
     model: str
@@ -35,6 +36,7 @@ class ArchivedRow:
     fields: Mapping[str, JsonValue]
     is_shared: bool = False
     dangling: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -12,7 +12,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
 from . import conf
-from .archive.values import TimeZones, decoder
+from .archive.encoding import key_decoder
+from .archive.values import TimeZones
 from .database import records
 from .database.delete import Remover
 from .database.dialects import dialect_of
@@ -24,7 +25,6 @@ from .rows import JsonValue, Key, key_text
 from .schema.graph import Graph
 from .schema.introspect import build_graph
 from .schema.relation import Relation
-from .schema.table import Table
 from .walk.keys import KeySet, empty_keys
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class _Undo:
         found: dict[str, KeySet] = {}
         for model, pairs in lots:
             table = self.graph.table(model)
-            decode = _key_decoder(table)
+            decode = key_decoder(table, _zones())
             keys = found.setdefault(table.name, empty_keys(table))
             keys.add(decode(pair.target) for pair in pairs)
         return found
@@ -236,18 +236,6 @@ class _Undo:
         yield from self._pointing(inserted)
 
 
-def _key_decoder(table: Table) -> Callable[[JsonValue], Key]:
-    zones = TimeZones(
-        source_is_aware=conf.has_time_zones(),
-        target_is_aware=conf.has_time_zones(),
-        source_default=UTC,
-        target_default=UTC,
-    )
-    decoders = [decoder(column, zones) for column in table.key_columns]
-
-    def decoded(pk: JsonValue) -> Key:
-        parts = pk if isinstance(pk, list) and len(decoders) > 1 else [pk]
-        values = tuple(decode(part) for decode, part in zip(decoders, parts, strict=True))
-        return values[0] if len(values) == 1 else values
-
-    return decoded
+def _zones() -> TimeZones:
+    is_aware = conf.has_time_zones()
+    return TimeZones(is_aware, is_aware, source_default=UTC, target_default=UTC)

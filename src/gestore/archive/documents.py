@@ -38,6 +38,8 @@ def row_text(row: ArchivedRow) -> str:
         value["shared"] = True
     if row.dangling:
         value["dangling"] = list(row.dangling)
+    if row.changed:
+        value["changed"] = list(row.changed)
     return _to_json(value)
 
 

@@ -101,16 +101,24 @@ class ArchiveReader:
 
     def _row(self, value: Mapping[str, Any], number: int) -> ArchivedRow:
         model, fields = value.get("model"), value.get("fields")
-        dangling = value.get("dangling", ())
         if not isinstance(model, str) or not isinstance(fields, dict) or "pk" not in value:
             raise ArchiveDamaged(
                 f"{self.name} is damaged: object {number} lacks its model, pk or fields."
             )
-        if not isinstance(dangling, list | tuple) or not all(isinstance(n, str) for n in dangling):
-            raise ArchiveDamaged(f"{self.name} is damaged: object {number} has odd dangling.")
         return ArchivedRow(
-            model.lower(), value["pk"], fields, value.get("shared") is True, tuple(dangling)
+            model.lower(),
+            value["pk"],
+            fields,
+            value.get("shared") is True,
+            self._names(value, "dangling", number),
+            self._names(value, "changed", number),
         )
+
+    def _names(self, value: Mapping[str, Any], member: str, number: int) -> tuple[str, ...]:
+        names = value.get(member, ())
+        if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+            raise ArchiveDamaged(f"{self.name} is damaged: object {number} has odd {member}.")
+        return tuple(names)
 
     def _ending(
         self, closing: Mapping[str, Any] | None, tap: _Tap, counts: Mapping[str, int]

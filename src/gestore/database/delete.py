@@ -1,11 +1,14 @@
-"""How are rows taken out of tables, by key and in bulk?"""
+"""How are rows taken out of tables, by key and in bulk, and who is told?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..rows import Key
+from django.db.models import Model, QuerySet
+from django.db.models.signals import post_delete, pre_delete
+
+from ..rows import Key, Value
 from ..schema.table import Column, Table
 from .dialect import quoted
 from .dialects import dialect_of
@@ -35,10 +38,53 @@ class Remover:
 
     def empty(self, table: Table, columns: Sequence[Column], keys: Sequence[Key]) -> None:
         """Let pointers of the rows point at nothing, before what they point at goes."""
+        self.point(table, columns, [None] * len(columns), keys)
+
+    def point(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        values: Sequence[Value],
+        keys: Sequence[Key],
+    ) -> None:
+        """Give the columns of the rows one value each, the same for all of them."""
         where = self._reader.among(table, table.key_names, keys)
-        names = ", ".join(f"{quoted(self.connection, c.db_name)} = NULL" for c in columns)
+        names = ", ".join(f"{quoted(self.connection, c.db_name)} = %s" for c in columns)
+        adapted: list[Any] = []
+        for column, value in zip(columns, values, strict=True):
+            adapt = self.dialect.adapt(column)
+            adapted.append(value if adapt is None else adapt(value))
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE {quoted(self.connection, table.db_table)} SET {names} WHERE {where.sql}",
-                where.parameters,
+                [*adapted, *where.parameters],
+            )
+
+    # Receivers ------------------------------------------------------------------------------------
+
+    def has_receivers(self, table: Table) -> bool:
+        """Whether anybody listens to `pre_delete` or `post_delete` of the model: only then are
+        instances made. Django sends neither for automatic many-to-many tables."""
+        if table.through_of:
+            return False
+        return any(s.has_listeners(table.model) for s in (pre_delete, post_delete))
+
+    def instances(self, table: Table, keys: Sequence[Key]) -> list[Model]:
+        """The rows as receivers get them, past every manager of the model's own: those may hide
+        rows."""
+        rows: QuerySet[Any] = QuerySet(table.model, using=self.connection.alias)
+        return list(rows.filter(pk__in=list(keys)))
+
+    def announce(self, table: Table, instances: Sequence[Model]) -> None:
+        """Send `pre_delete` for each of the rows."""
+        for instance in instances:
+            pre_delete.send(
+                table.model, instance=instance, using=self.connection.alias, origin=instance
+            )
+
+    def tell(self, table: Table, instances: Sequence[Model]) -> None:
+        """Send `post_delete` for each of the rows that are gone."""
+        for instance in instances:
+            post_delete.send(
+                table.model, instance=instance, using=self.connection.alias, origin=instance
             )

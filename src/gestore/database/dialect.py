@@ -31,6 +31,8 @@ class Dialect(Protocol):
 
     connection: BaseDatabaseWrapper
     batch_keys: int
+    locking: str
+    """What a SELECT ends with that keeps others from changing its rows."""
 
     def streaming(self) -> AbstractContextManager[Any]:
         """A cursor that hands out rows as they come, where others hold all of them first. It is to
@@ -101,6 +103,9 @@ class Dialect(Protocol):
 
     def highest_key(self, table: Table) -> int:
         """At least the highest key given so far."""
+
+    def row_estimate(self, table: Table) -> int:
+        """About how many rows the table has."""
 
     def probing(self) -> AbstractContextManager[None]:
         """Inside, rows can be tried whose pointers lead nowhere yet."""

@@ -24,6 +24,7 @@ class GenericDialect:
     """The ways that need no knowledge of the vendor."""
 
     batch_keys = 1_000
+    locking = " FOR UPDATE"
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -120,6 +121,12 @@ class GenericDialect:
             cursor.execute(f"SELECT max({column}) FROM {name}")
             (highest,) = cursor.fetchone()
         return highest or 0
+
+    def row_estimate(self, table: Table) -> int:
+        name = quoted(self.connection, table.db_table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT 1000000) some")
+            return int(cursor.fetchone()[0])
 
     @contextmanager
     def probing(self) -> Iterator[None]:

@@ -162,16 +162,37 @@ class Reader:
 
     def _pointers(self, relation: Relation, keys: Sequence[Key], *, distinct: bool) -> list[Value]:
         source = self.graph.tables[relation.source]
+        columns = self._pointing_columns(relation)
+        where = self._filled(relation, keys)
+        return [_key(row) for row in self.select(source, columns, where, distinct=distinct)]
+
+    def pointer_pairs(self, relation: Relation, keys: Sequence[Key]) -> list[tuple[Key, Value]]:
+        """The same, each with the key of the row that points."""
+        source = self.graph.tables[relation.source]
+        columns = [*source.key_columns, *self._pointing_columns(relation)]
+        width = len(source.key_names)
+        rows = self.select(source, columns, self._filled(relation, keys))
+        return [(_key(row[:width]), _key(row[width:])) for row in rows]
+
+    def _pointing_columns(self, relation: Relation) -> list[Column]:
+        source = self.graph.tables[relation.source]
         names = [relation.content_type] if relation.is_generic else []
-        columns = [source.column(name) for name in [*names, *relation.columns]]
+        return [source.column(name) for name in [*names, *relation.columns]]
+
+    def _filled(self, relation: Relation, keys: Sequence[Key]) -> Condition:
+        """These rows, but for those whose pointer is empty."""
+        source = self.graph.tables[relation.source]
         where = self.among(source, source.key_names, keys)
         filled = "".join(
             f" AND {self._sql(source, column.name)} IS NOT NULL"
-            for column in columns
+            for column in self._pointing_columns(relation)
             if column.is_nullable
         )
-        condition = Condition(f"{where.sql}{filled}", where.parameters)
-        return [_key(row) for row in self.select(source, columns, condition, distinct=distinct)]
+        return Condition(f"{where.sql}{filled}", where.parameters)
+
+    def holding(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> Iterable[Key]:
+        """The keys of the rows whose columns hold one of the values; however many."""
+        return self._many_keys(table, self.among(table, names, values))
 
     def resolve(
         self, table: str, columns: Sequence[str], values: Sequence[Value]
@@ -225,11 +246,14 @@ class Reader:
         if pending:
             yield self.rows_of(table, pending)
 
-    def rows_of(self, table: Table, keys: Sequence[Key]) -> list[RowValues]:
-        """The rows of one batch of keys, ordered by key; one that cannot be read is named."""
+    def rows_of(
+        self, table: Table, keys: Sequence[Key], *, locked: bool = False
+    ) -> list[RowValues]:
+        """The rows of one batch of keys, ordered by key; one that cannot be read is named. With
+        `locked`, nobody else changes them until the transaction ends."""
         where = self.among(table, table.key_names, keys)
         try:
-            return self.select(table, table.columns, where, ordered=True)
+            return self.select(table, table.columns, where, ordered=True, locked=locked)
         except (DatabaseError, ValueError, OverflowError, ArithmeticError) as error:
             if self.connection.needs_rollback or not self._is_about_values(error):
                 raise
@@ -352,6 +376,7 @@ class Reader:
         *,
         distinct: bool = False,
         ordered: bool = False,
+        locked: bool = False,
     ) -> list[RowValues]:
         """The values of the columns, as Python has them (JSON as its text)."""
         names = ", ".join(
@@ -361,6 +386,7 @@ class Reader:
         statement = (
             f"SELECT {'DISTINCT ' if distinct else ''}{names} FROM {self._table(table)}"
             f" WHERE {where.sql}{f' ORDER BY {order}' if ordered else ''}"
+            f"{self.dialect.locking if locked else ''}"
         )
         with self.connection.cursor() as cursor:
             cursor.execute(statement, where.parameters)

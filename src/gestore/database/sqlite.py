@@ -18,6 +18,7 @@ _DECIMAL_DIGITS = 15
 
 class SQLiteDialect(GenericDialect):
     batch_keys = 10_000
+    locking = ""  # its one writer is us
 
     def is_one_moment(self) -> bool:
         # One transaction reads one state of the file.

@@ -185,7 +185,15 @@ def _table(model: Model, declared: set[str], everything: Iterable[Model]) -> Tab
         is_auto_key=len(key_fields) == 1 and key_fields[0].get_internal_type() in _AUTO_KEYS,
         is_managed=meta.managed or _is_declared(model, declared),
         needs_asking=any(_needs_asking(constraint) for constraint in meta.constraints),
+        through_of=_declarer(model),
     )
+
+
+def _declarer(model: Model) -> str:
+    """The model whose many-to-many field made this automatic table, if one did."""
+    # The stubs say True; Django sets the declaring model (seen in 5.2, 6.0 and 6.1).
+    declarer: Any = model._meta.auto_created
+    return _concrete(declarer)._meta.label_lower if declarer else ""
 
 
 def _needs_asking(constraint: models.BaseConstraint) -> bool:

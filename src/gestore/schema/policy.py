@@ -58,14 +58,17 @@ class Policies:
         return {name: policy.value for name, policy in sorted(merged.items())}
 
 
-def resolve(graph: Graph, *layers: Mapping[str, Policy]) -> Policies:
+def resolve(graph: Graph, *layers: Mapping[str, Policy], skips_by_default: bool = True) -> Policies:
     """The layers' labels against the graph, later layers winning over earlier ones.
 
     The built-in defaults are the first layer and may name models that are not installed; any
-    other label that names neither a model nor a relation here is `NotFound`.
+    other label that names neither a model nor a relation here is `NotFound`. A removal skips
+    nothing by default: the admin log's rows of a user go with the user.
     """
     by_table = {name: policy for name, policy in DEFAULTS.items() if name in graph.tables}
     by_table |= {name: Policy.SKIP for name, table in graph.tables.items() if _is_session(table)}
+    if not skips_by_default:
+        by_table = {n: policy for n, policy in by_table.items() if policy is not Policy.SKIP}
     by_table |= {name: Policy.EXTERNAL for name, t in graph.tables.items() if not t.is_managed}
     by_relation: dict[str, Policy] = {}
     for layer in layers:

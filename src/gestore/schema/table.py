@@ -79,7 +79,8 @@ class Table:
     `identity` names the columns that tell a row across databases, empty when only its key does.
     `needs_asking` says that it has constraints that values alone do not tell: conditions,
     expressions, exclusions. `parents` are the names of the multi-table parents; `proxies` those of
-    proxy models.
+    proxy models. `through_of` names the model whose many-to-many field made the table, if one did:
+    its rows belong to that model's.
     """
 
     label: str
@@ -94,6 +95,7 @@ class Table:
     is_auto_key: bool
     is_managed: bool
     needs_asking: bool = False
+    through_of: str = ""
 
     @cached_property
     def name(self) -> str:

@@ -7,8 +7,8 @@ SQL nor files: a `KeySource` answers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -32,6 +32,17 @@ class Roots:
     models: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a removal says of a walk: by which relations belongings come, whether what is pointed at
+    can be owned, which rows are never owned, and which are shared from the start."""
+
+    brings: Callable[[Relation], bool]
+    owns_forward: bool = True
+    staying: Mapping[str, KeySet] = field(default_factory=dict)
+    shared: Mapping[str, KeySet] = field(default_factory=dict)
+
+
 class Recorder(Protocol):
     """Told of every step that brought rows in."""
 
@@ -45,10 +56,11 @@ def walk(
     follow: Follow,
     source: KeySource,
     record: Recorder | None = None,
+    bounds: Bounds | None = None,
 ) -> Closure:
     """The closure of the roots: complete, nothing taken points at a row that is neither taken,
     external, skipped nor dangling."""
-    walker = _Walker(graph, roots, policies, follow, source, record or _forget)
+    walker = _Walker(graph, roots, policies, follow, source, record or _forget, bounds)
     return walker.run()
 
 
@@ -65,6 +77,7 @@ class _Walker:
         follow: Follow,
         source: KeySource,
         record: Recorder,
+        bounds: Bounds | None,
     ) -> None:
         self.graph = graph
         self.roots = roots
@@ -72,6 +85,7 @@ class _Walker:
         self.follow = follow
         self.source = source
         self.record = record
+        self.bounds = bounds
         self.closure = Closure(graph)
         named = set(roots.models) | set(roots.keys_by_table)
         # A multi-table child of a root model is a row of the root model too.
@@ -88,6 +102,10 @@ class _Walker:
             new = self.closure.taken_of(name).add(Status.OWNED, keys)
             self.record(Step(None, Direction.ROOT, name, Status.OWNED, (), new))
             self._add(self.pending[name, Status.OWNED], name, None, new)
+        for name, lot in (self.bounds.shared if self.bounds else {}).items():
+            for keys in lot.batches(self.source.batch_keys):
+                new = self.closure.taken_of(name).add(Status.SHARED, keys)
+                self._add(self.pending[name, Status.SHARED], name, None, new)
         while self.pending:
             level, self.pending = self.pending, defaultdict(dict)
             for (name, status), lots in sorted(level.items(), key=_by_table):
@@ -165,6 +183,8 @@ class _Walker:
         if relation.is_parent:
             return True
         if status is not Status.OWNED or policy is Policy.SHARE:
+            return False
+        if self.bounds and policy is not Policy.OWN and not self.bounds.brings(relation):
             return False
         return not self._is_kept_out(relation, target)
 
@@ -294,6 +314,8 @@ class _Walker:
             return status
         if status is Status.SHARED or policy is Policy.SHARE or target in self.root_family:
             return Status.SHARED
+        if self.bounds and not self.bounds.owns_forward:
+            return Status.SHARED
         if policy is Policy.OWN or self.follow is Follow.CONNECTED:
             return Status.OWNED
         return Status.SHARED
@@ -308,6 +330,12 @@ class _Walker:
         status: Status,
         keys: Sequence[Key],
     ) -> None:
+        if status is Status.OWNED and self.bounds and name in self.bounds.staying:
+            going = self.bounds.staying[name].missing(keys)
+            gone = set(going)
+            staying = [key for key in keys if key not in gone]
+            self._take(relation, direction, origin, origin_keys, name, Status.SHARED, staying)
+            keys = going
         new = self.closure.taken_of(name).add(status, keys)
         if new:
             self.record(Step(relation, direction, name, status, origin_keys, new, origin))

@@ -1,0 +1,58 @@
+"""Which pointing columns has the database no index for? They make a removal crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import Finding, Severity
+from ..schema.graph import Graph
+from ..schema.relation import Relation
+from ..schema.table import Table
+from .dialects import dialect_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Below, reading the whole table costs less than the warning.
+_FEW_ROWS = 1_000
+
+
+def unindexed(
+    connection: BaseDatabaseWrapper, graph: Graph, names: Collection[str]
+) -> Iterator[Finding]:
+    """A warning for each relation that points at one of the tables from a large one, and whose
+    columns no index begins with."""
+    relations = {relation: None for name in names for relation in graph.pointing_at(name)}
+    first_columns: dict[str, set[str]] = {}
+    for relation in relations:
+        table = graph.tables[relation.source]
+        if table.name not in first_columns:
+            first_columns[table.name] = _first_columns(connection, table)
+        if _columns(relation, table).isdisjoint(first_columns[table.name]):
+            rows = dialect_of(connection).row_estimate(table)
+            if rows > _FEW_ROWS:
+                yield Finding(
+                    "unindexed",
+                    Severity.WARNING,
+                    relation.name,
+                    f"has no index: {table.label} has about {rows:,} rows, which are all read for "
+                    "each batch of rows that go.",
+                    "Give the field an index (db_index=True) before a large deletion.",
+                )
+
+
+def _columns(relation: Relation, table: Table) -> set[str]:
+    names = [*relation.columns, *([relation.content_type] if relation.is_generic else [])]
+    return {table.column(name).db_name for name in names}
+
+
+def _first_columns(connection: BaseDatabaseWrapper, table: Table) -> set[str]:
+    """The columns that an index, a key or a unique constraint begins with."""
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, table.db_table)
+    return {
+        found["columns"][0]
+        for found in constraints.values()
+        if found["columns"] and (found["index"] or found["primary_key"] or found["unique"])
+    }

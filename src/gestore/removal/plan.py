@@ -1,0 +1,226 @@
+"""What goes, what changes, what stays and why, and what blocks?
+
+Decides by the walk's closure and each relation's own `on_delete`; asks a `PointerSource` which rows
+point at what goes. Removes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..errors import Finding, Findings, Severity
+from ..rows import Key, batches, key_text
+from ..schema.graph import Graph
+from ..schema.on_delete import Effect, effect_of
+from ..schema.policy import Follow, Policies, Policy
+from ..schema.relation import Relation
+from ..walk.closure import Closure, Status
+from ..walk.keys import KeySet, empty_keys
+from ..walk.walker import Bounds, Roots, walk
+from .survivors import PointerSource, Reason, Survivors, pointed_rows, survivors
+
+_TAKES_ALONG = "Take them along with --own {label}, or remove or change them first."
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is decided: the closure, whose owned rows go and whose shared rows stay; the rows whose
+    pointer changes, by relation; what stays though it was owned; findings, blockers among them."""
+
+    closure: Closure
+    changed: Mapping[Relation, KeySet] = field(default_factory=dict)
+    survivors: Survivors = field(default_factory=Survivors)
+    findings: Findings = field(default_factory=Findings)
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.findings.has(Severity.CONFLICT) or self.findings.has(Severity.ERROR)
+
+
+def plan_removal(
+    graph: Graph,
+    roots: Roots,
+    policies: Policies,
+    follow: Follow,
+    source: PointerSource,
+    told: Callable[[Closure], None] = lambda closure: None,
+) -> Removal:
+    """Walk, find out what others still need, and what points at the rest. `told` hears of each
+    closure on the way."""
+    return _Planner(graph, roots, policies, follow, source, told).plan()
+
+
+def ignored(relation: Relation, policies: Policies) -> bool:
+    """Whether rows that point by the relation are left alone, come what may: their model or the
+    relation is skipped by name, and no constraint of the database's holds them."""
+    if relation.is_constrained or relation.is_parent:
+        return False
+    policy = policies.of_relation(relation) or policies.of_table(relation.source)
+    return policy is Policy.SKIP
+
+
+class _Planner:
+    def __init__(
+        self,
+        graph: Graph,
+        roots: Roots,
+        policies: Policies,
+        follow: Follow,
+        source: PointerSource,
+        told: Callable[[Closure], None],
+    ) -> None:
+        self.graph = graph
+        self.roots = roots
+        self.policies = policies
+        self.follow = follow
+        self.source = source
+        self.told = told
+
+    def plan(self) -> Removal:
+        staying = self._survivors()
+        closure = self._walk(Bounds(_brings, staying=staying.keys_by_table))
+        findings = Findings(self._stay_findings(staying))
+        changed: dict[Relation, KeySet] = {}
+        self._meet_outsiders(closure, changed, findings)
+        if changed:
+            # What stays and changes is archived too, with what it points at.
+            closure = self._walk(
+                Bounds(_brings, staying=staying.keys_by_table, shared=self._together(changed))
+            )
+        return Removal(closure, changed, staying, findings)
+
+    def _walk(self, bounds: Bounds) -> Closure:
+        closure = walk(
+            self.graph, self.roots, self.policies, self.follow, self.source, bounds=bounds
+        )
+        self.told(closure)
+        return closure
+
+    def _survivors(self) -> Survivors:
+        """Only a policy or `connected` makes pointed-at rows owned: without, there are none."""
+        owns = Policy.OWN in {*self.policies.by_table.values(), *self.policies.by_relation.values()}
+        if self.follow is Follow.OWNED and not owns:
+            return Survivors()
+        sure = self._walk(Bounds(_brings, owns_forward=False))
+        reached = self._walk(Bounds(_brings))
+        if _owned_count(sure) == _owned_count(reached):
+            return Survivors()
+        return survivors(
+            self.graph,
+            reached,
+            sure,
+            self.source,
+            ignores=lambda relation: ignored(relation, self.policies),
+            is_lookup=self._is_lookup,
+        )
+
+    def _is_lookup(self, name: str) -> bool:
+        return self.policies.of_table(name) in (Policy.SHARE, Policy.EXTERNAL, Policy.SKIP)
+
+    def _together(self, changed: Mapping[Relation, KeySet]) -> dict[str, KeySet]:
+        together: dict[str, KeySet] = {}
+        for relation, keys in changed.items():
+            name = relation.source
+            if name not in together:
+                together[name] = empty_keys(self.graph.tables[name])
+            for batch in keys.batches(self.source.batch_keys):
+                together[name].add(batch)
+        return together
+
+    # Rows that point at what goes, and do not go -------------------------------------------------
+
+    def _meet_outsiders(
+        self, closure: Closure, changed: dict[Relation, KeySet], findings: Findings
+    ) -> None:
+        for relation, name, others in outsiders(self.graph, closure, self.source):
+            if ignored(relation, self.policies):
+                findings.append(_left_dangling(relation, len(others)))
+            elif effect_of(relation) is Effect.CHANGES:
+                if relation not in changed:
+                    changed[relation] = empty_keys(self.graph.tables[relation.source])
+                changed[relation].add(others)
+            else:
+                findings.extend(self._blockers(relation, name, others))
+
+    def _blockers(self, relation: Relation, name: str, others: list[Key]) -> Iterator[Finding]:
+        source = self.graph.tables[relation.source]
+        why = self._why_it_blocks(relation)
+        pairs = self.source.pointer_pairs(relation, others)
+        for key, target, pointed in pointed_rows(self.graph, self.source, relation, pairs):
+            if target != name:
+                continue
+            row = f"{self.graph.tables[target].label}.{key_text(pointed)}"
+            yield Finding(
+                "blocker",
+                Severity.CONFLICT,
+                f"{source.label}.{key_text(key)}",
+                f"points at {row} ({relation.field_name}: {why}).",
+                _TAKES_ALONG.format(label=source.label),
+                {
+                    "model": source.name,
+                    "pk": key_text(key),
+                    "relation": relation.name,
+                    "points_at": row,
+                    "why": why,
+                },
+            )
+
+    def _why_it_blocks(self, relation: Relation) -> str:
+        if effect_of(relation) is Effect.BLOCKS:
+            return relation.on_delete
+        policy = self.policies.of_relation(relation) or self.policies.of_table(relation.source)
+        if policy is not None and policy is not Policy.OWN:
+            return f"{relation.on_delete}, and the policy is {policy.value}"
+        return f"{relation.on_delete}, and such rows are roots of their own"
+
+    def _stay_findings(self, staying: Survivors) -> Iterator[Finding]:
+        """Who needs what stays: the first reasons of each table."""
+        for reason in staying.reasons:
+            yield self._stay_finding(reason)
+
+    def _stay_finding(self, reason: Reason) -> Finding:
+        other = f"{self.graph.tables[reason.other_table].label}.{key_text(reason.other_key)}"
+        told = f"belongs to {other} too" if reason.belongs else f"{other} points at it"
+        return Finding(
+            "stays",
+            Severity.WARNING,
+            f"{self.graph.tables[reason.table].label}.{key_text(reason.key)}",
+            f"stays: {told} ({reason.relation.name}).",
+        )
+
+
+def _brings(relation: Relation) -> bool:
+    return effect_of(relation) is Effect.GOES
+
+
+def _owned_count(closure: Closure) -> int:
+    return sum(closure.count(name, Status.OWNED) for name in closure.taken)
+
+
+def _left_dangling(relation: Relation, count: int) -> Finding:
+    rows = "row is skipped and points" if count == 1 else "rows are skipped and point"
+    return Finding(
+        "left-dangling",
+        Severity.WARNING,
+        relation.name,
+        f"{count:,} {rows} at what goes: left as they are, pointing at nothing.",
+    )
+
+
+def outsiders(
+    graph: Graph, closure: Closure, source: PointerSource
+) -> Iterator[tuple[Relation, str, list[Key]]]:
+    """The rows that point at rows that go and do not go themselves: by relation and table pointed
+    at, in batches."""
+    for table in closure.tables():
+        owned = closure.taken_of(table.name).owned
+        for relation in graph.pointing_at(table.name):
+            if relation.is_parent:
+                continue
+            going = closure.taken_of(relation.source).owned
+            for keys in owned.batches(source.batch_keys):
+                pointing = source.pointing(relation, table.name, keys)
+                for lot in batches(pointing, source.batch_keys):
+                    if others := going.missing(lot):
+                        yield relation, table.name, others

@@ -1,0 +1,431 @@
+"""How do the rows of a removal go? Locked, held against the archive, removed children first, and
+proved gone. A stage of a deletion."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from .archive.encoding import RowEncoder, key_decoder
+from .archive.values import TimeZones, decoder
+from .database.delete import Remover
+from .database.dialects import dialect_of
+from .database.select import Reader
+from .database.transactions import told
+from .errors import Finding, Findings, GestoreError, Refused, Severity
+from .progress import Progress
+from .removal.ledger import ChangedEntry, Columns, Entry, Ledger, entry_of
+from .removal.order import Order, removal_order, self_stuck
+from .removal.plan import ignored
+from .removal.survivors import pointed_rows
+from .rows import ArchivedRow, JsonValue, Key, Value, batches, key_text
+from .schema.graph import Graph
+from .schema.on_delete import values_left
+from .schema.policy import Policies
+from .schema.relation import Relation
+from .schema.table import Table
+from .walk.keys import KeySet, empty_keys
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+BATCH_ROWS = 2_000
+_SHOWN = 1_000
+
+
+@dataclass(slots=True)
+class Gone:
+    """What a removal did: rows by model label that went and that changed."""
+
+    removed: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+
+
+class Removing:
+    """The removal of the rows of one ledger from one database; each method works inside the
+    caller's transaction."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        connection: BaseDatabaseWrapper,
+        policies: Policies,
+        zones: TimeZones,
+        ledger: Ledger,
+        going: Iterable[str],
+        *,
+        step_by_step: bool,
+    ) -> None:
+        self.graph = graph
+        self.connection = connection
+        self.policies = policies
+        self.zones = zones
+        self.ledger = ledger
+        self.reader = Reader(connection, graph)
+        self.remover = Remover(connection, self.reader)
+        self.dialect = dialect_of(connection)
+        self.keys: dict[str, KeySet] = {n: empty_keys(graph.tables[n]) for n in going}
+        self.order = self._order(step_by_step=step_by_step)
+        self.columns = {name: self._columns(name) for name in graph.tables}
+        self._encoders: dict[str, RowEncoder] = {}
+        self._decoders: dict[str, Callable[[JsonValue], Key]] = {}
+
+    def _order(self, *, step_by_step: bool) -> Order:
+        if step_by_step:
+            checked = {r.name for r in self.graph.relations if r.is_constrained}
+        else:
+            checked = self.dialect.cannot_defer(self.graph.relations, self.graph.tables)
+        return removal_order(self.graph, self.keys, checked)
+
+    def _columns(self, name: str) -> Columns:
+        table = self.graph.tables[name]
+        pointed = {
+            column
+            for relation in self.graph.pointing_at(name)
+            if not relation.points_at_key and not relation.is_generic
+            for column in relation.target_columns
+        }
+        return Columns(table.key_names, self.order.emptied_columns(name), sorted(pointed))
+
+    # What is to go --------------------------------------------------------------------------------
+
+    def learn(self, rows: Iterable[ArchivedRow]) -> None:
+        """Take note of the rows of the archive: those owned go, those changed change."""
+        for lot in batches(rows, BATCH_ROWS):
+            by_table: dict[str, list[Key]] = {}
+            for row in lot:
+                self.ledger.take(row, self.columns[row.model])
+                if not row.is_shared:
+                    by_table.setdefault(row.model, []).append(self.key(row.model, row.pk))
+            for name, keys in by_table.items():
+                self.keys[name].add(keys)
+        self.ledger.close()
+
+    def key(self, name: str, pk: JsonValue) -> Key:
+        if name not in self._decoders:
+            self._decoders[name] = key_decoder(self.graph.tables[name], self.zones)
+        return self._decoders[name](pk)
+
+    @property
+    def total(self) -> int:
+        return sum(self.ledger.going_counts().values())
+
+    def rows_by_model(self) -> dict[str, int]:
+        """Rows that are to go, by model label."""
+        counts = self.ledger.going_counts()
+        return {self.graph.tables[name].label: count for name, count in counts.items()}
+
+    def changes_by_model(self) -> dict[str, int]:
+        counts = self.ledger.changing_counts()
+        return {self.graph.tables[name].label: count for name, count in counts.items()}
+
+    # Are they still what was archived? ------------------------------------------------------------
+
+    def differing(
+        self, name: str, entries: Sequence[Entry], *, may_be_gone: bool, locked: bool = True
+    ) -> Iterator[Finding]:
+        """The rows that are no longer what was archived."""
+        found = self._entries_here(name, entries, locked=locked)
+        label = self.graph.tables[name].label
+        for entry in entries:
+            here = found.get(_text(entry.pk))
+            if here is None:
+                if not may_be_gone:
+                    yield _since(f"{label}.{_shown(entry.pk)}", "is gone")
+            elif here.digest != entry.digest and not self._was_emptied(name, entry, here):
+                yield _since(f"{label}.{_shown(entry.pk)}", "has changed")
+
+    def _entries_here(
+        self, name: str, entries: Sequence[Entry], *, locked: bool
+    ) -> dict[str, Entry]:
+        table = self.graph.tables[name]
+        keys = [self.key(name, entry.pk) for entry in entries]
+        encode = self._encoder(table)
+        found = {}
+        for row in self.reader.rows_of(table, keys, locked=locked):
+            here = entry_of(encode(row), self.columns[name])
+            found[_text(here.pk)] = here
+        return found
+
+    def _was_emptied(self, name: str, entry: Entry, here: Entry) -> bool:
+        """Whether it differs only by pointers that this very removal empties before rows go."""
+        return bool(self.order.emptied_of(name)) and here.bare == entry.bare
+
+    def _encoder(self, table: Table) -> RowEncoder:
+        if table.name not in self._encoders:
+            self._encoders[table.name] = RowEncoder(table)
+        return self._encoders[table.name]
+
+    # Survivors' pointers --------------------------------------------------------------------------
+
+    def change(self, name: str, entries: Sequence[ChangedEntry]) -> Iterator[Finding]:
+        """Give survivors the pointers that their `on_delete` says. A row that points elsewhere
+        since it was archived is let be, and told of."""
+        table = self.graph.tables[name]
+        encode = self._encoder(table)
+        keys = [self.key(name, entry.pk) for entry in entries]
+        here = {
+            _text(row.pk): row.fields
+            for row in map(encode, self.reader.rows_of(table, keys, locked=True))
+        }
+        for relation in self.graph.pointing_from(name):
+            wanted = [e for e in entries if relation.field_name in e.changed]
+            if not wanted:
+                continue
+            values = values_left(relation, table)
+            left = dict(zip(relation.columns, self._encoded(table, relation, values), strict=True))
+            pointing = []
+            for entry in wanted:
+                fields = here.get(_text(entry.pk))
+                now = None if fields is None else {n: fields[n] for n in relation.columns}
+                if now == {n: entry.fields[n] for n in relation.columns}:
+                    pointing.append(self.key(name, entry.pk))
+                elif now is not None and now != left:
+                    yield _since(
+                        f"{table.label}.{_shown(entry.pk)}",
+                        f"points elsewhere ({relation.field_name})",
+                    )
+            if pointing:
+                columns = [table.column(column) for column in relation.columns]
+                self.remover.point(table, columns, values, pointing)
+
+    def _encoded(
+        self, table: Table, relation: Relation, values: Sequence[Value]
+    ) -> list[JsonValue]:
+        from .archive.values import encoder
+
+        encoders = [encoder(table.column(name)) for name in relation.columns]
+        return [
+            value if value is None or encode is None else encode(value)  # type: ignore[misc]
+            for value, encode in zip(values, encoders, strict=True)
+        ]
+
+    # Going ----------------------------------------------------------------------------------------
+
+    def empty(self, name: str, keys: Sequence[Key]) -> None:
+        """Empty the pointers in circles, so that an order is left."""
+        table = self.graph.tables[name]
+        columns = [table.column(column) for column in self.order.emptied_columns(name)]
+        if columns:
+            self.remover.empty(table, columns, keys)
+
+    def delete(self, name: str, keys: Sequence[Key], *, announced: bool = False) -> int:
+        """Remove the rows; receivers are told before, unless they were, and after."""
+        table = self.graph.tables[name]
+        instances = []
+        if self.remover.has_receivers(table):
+            instances = self.remover.instances(table, keys)
+            if not announced:
+                self.remover.announce(table, instances)
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                count = self.remover.delete(table, keys)
+        except IntegrityError as error:
+            raise self._refused(name, keys, error) from error
+        self.remover.tell(table, instances)
+        return count
+
+    def _refused(self, name: str, keys: Sequence[Key], error: Exception) -> GestoreError:
+        """Who points at the rows that the database will not let go?"""
+        findings = Findings(self.pointing(name, keys))
+        if findings:
+            return Refused("Rows that are to go are pointed at by others.", findings)
+        label = self.graph.tables[name].label
+        return GestoreError(
+            f"The database does not let rows of {label} go: {told(error)}.",
+            hint="A table that Gestore does not know may point at them: declare its model.",
+        )
+
+    def has_receivers(self) -> bool:
+        return any(self.remover.has_receivers(self.graph.tables[name]) for name in self.keys)
+
+    def unchecked(self) -> AbstractContextManager[None]:
+        """Where rows must go together and the database checks each: the proof checks them all."""
+        is_stuck = self.order.stuck or self_stuck(self.graph, self.keys)
+        return self.dialect.unchecked() if is_stuck else nullcontext()
+
+    # Proof ----------------------------------------------------------------------------------------
+
+    def pointing(self, name: str, keys: Sequence[Key]) -> Iterator[Finding]:
+        """Rows that point at these and do not go themselves."""
+        for relation in self.graph.pointing_at(name):
+            if relation.is_parent or ignored(relation, self.policies):
+                continue
+            mine = self.keys.get(relation.source)
+            for lot in batches(self.reader.pointing(relation, name, keys), BATCH_ROWS):
+                others = lot if mine is None else mine.missing(lot)
+                pairs = self.reader.pointer_pairs(relation, others) if others else []
+                for key, target, pointed in pointed_rows(self.graph, self.reader, relation, pairs):
+                    if target == name:
+                        yield self._pointer_finding(relation, key, name, pointed)
+
+    def _pointer_finding(self, relation: Relation, key: Key, name: str, pointed: Key) -> Finding:
+        source, target = self.graph.tables[relation.source], self.graph.tables[name]
+        return Finding(
+            "points-at-removed",
+            Severity.CONFLICT,
+            f"{source.label}.{key_text(key)}",
+            f"points at {target.label}.{key_text(pointed)} ({relation.field_name}).",
+            "It came, or changed, after the plan: look at it, and delete again.",
+        )
+
+    def left_behind(self, advance: Callable[[int], None] = lambda count: None) -> Findings:
+        """The proof: rows that are still there, and rows that point at removed ones."""
+        findings = Findings()
+        for name in self.keys:
+            for entries in batches(self.ledger.going(name), BATCH_ROWS):
+                findings.extend(self._left_of(name, entries))
+                advance(len(entries))
+        return findings
+
+    def _left_of(self, name: str, entries: Sequence[Entry]) -> Iterator[Finding]:
+        table = self.graph.tables[name]
+        keys = [self.key(name, entry.pk) for entry in entries]
+        for _, key in self.reader.resolve(name, table.key_names, keys):
+            yield Finding(
+                "still-there", Severity.CONFLICT, f"{table.label}.{key_text(key)}", "is there."
+            )
+        for relation in self.graph.pointing_at(name):
+            if not ignored(relation, self.policies):
+                yield from self._pointing_at_gone(relation, table, keys, entries)
+
+    def _pointing_at_gone(
+        self, relation: Relation, table: Table, keys: Sequence[Key], entries: Sequence[Entry]
+    ) -> Iterator[Finding]:
+        """What held a removed row, though the row is no longer there to be asked of."""
+        source = self.graph.tables[relation.source]
+        found: Iterable[Key]
+        if relation.is_generic or relation.points_at_key:
+            found = self.reader.pointing(relation, table.name, keys)
+        else:
+            values = self._pointed_values(relation, table, entries)
+            found = self.reader.holding(source, relation.columns, values)
+        for key in found:
+            yield Finding(
+                "points-at-removed",
+                Severity.CONFLICT,
+                f"{source.label}.{key_text(key)}",
+                f"points at a removed row of {table.label} ({relation.field_name}).",
+            )
+
+    def _pointed_values(
+        self, relation: Relation, table: Table, entries: Sequence[Entry]
+    ) -> list[Value]:
+        decoders = [decoder(table.column(name), self.zones) for name in relation.target_columns]
+        values: list[Value] = []
+        for entry in entries:
+            parts = [entry.pointed[name] for name in relation.target_columns]
+            if None in parts:
+                continue
+            decoded = tuple(d(part) for d, part in zip(decoders, parts, strict=True))
+            values.append(decoded[0] if len(decoded) == 1 else decoded)
+        return values
+
+
+def remove_at_once(removing: Removing, progress: Progress) -> Gone:
+    """Everything in the caller's one transaction, or nothing. Raises `Refused` with every row that
+    changed since it was archived, or that points at what went."""
+    gone = Gone()
+    progress.begin("Comparing", removing.total)
+    _refuse(
+        Findings(_all_differing(removing, progress)),
+        "Nothing was removed: rows changed since they were archived.",
+    )
+    progress.end()
+    changes = Findings(_change_all(removing, gone))
+    _refuse(changes, "Nothing was removed: rows changed since they were archived.")
+    _announce_all(removing)
+    progress.begin("Removing", removing.total)
+    with removing.unchecked():
+        for name in removing.keys:
+            for keys in removing.keys[name].batches(BATCH_ROWS):
+                removing.empty(name, keys)
+        for group in removing.order.groups:
+            for name in group:
+                label = removing.graph.tables[name].label
+                for entries in batches(removing.ledger.going(name), BATCH_ROWS):
+                    keys = [removing.key(name, entry.pk) for entry in entries]
+                    gone.removed[label] += removing.delete(name, keys, announced=True)
+                    progress.advance(len(keys))
+    progress.end()
+    _prove(removing, gone, progress)
+    return gone
+
+
+def _all_differing(removing: Removing, progress: Progress) -> Iterator[Finding]:
+    for name in removing.keys:
+        for entries in batches(removing.ledger.going(name), BATCH_ROWS):
+            yield from removing.differing(name, entries, may_be_gone=False)
+            progress.advance(len(entries))
+
+
+def _change_all(removing: Removing, gone: Gone) -> Iterator[Finding]:
+    for name in removing.ledger.changing_counts():
+        for entries in batches(removing.ledger.changing(name), BATCH_ROWS):
+            yield from removing.change(name, entries)
+            gone.changed[removing.graph.tables[name].label] += len(entries)
+
+
+def _announce_all(removing: Removing) -> None:
+    """Receivers of `pre_delete` see everything still there, as under Django."""
+    for group in removing.order.groups:
+        for name in group:
+            table = removing.graph.tables[name]
+            if removing.remover.has_receivers(table):
+                for keys in removing.keys[name].batches(BATCH_ROWS):
+                    removing.remover.announce(table, removing.remover.instances(table, keys))
+
+
+def _prove(removing: Removing, gone: Gone, progress: Progress) -> None:
+    """Removed = archived, and nothing is left that points at what went."""
+    progress.begin("Proving", removing.total)
+    findings = removing.left_behind(progress.advance)
+    _refuse(findings, "Everything was rolled back: something is left of what was removed.")
+    planned = removing.rows_by_model()
+    if removing.has_receivers():
+        # A receiver may have removed rows that were to go anyway: that they are gone is proved.
+        gone.removed.update({m: n - gone.removed[m] for m, n in planned.items()})
+    if dict(gone.removed) != planned:
+        told_of = ", ".join(
+            f"{label} {gone.removed[label]:,} of {count:,}"
+            for label, count in planned.items()
+            if gone.removed[label] != count
+        )
+        raise GestoreError(f"Everything was rolled back: other rows went than planned: {told_of}.")
+    try:
+        removing.dialect.settle_constraints()
+    except IntegrityError as error:
+        raise GestoreError(
+            f"Everything was rolled back: the database does not let the rows go: {told(error)}.",
+            hint="A table that Gestore does not know may point at them: declare its model.",
+        ) from error
+    progress.end()
+
+
+def _refuse(findings: Findings, message: str) -> None:
+    if findings:
+        raise Refused(message, findings)
+
+
+def _since(subject: str, message: str) -> Finding:
+    return Finding(
+        "changed-since",
+        Severity.CONFLICT,
+        subject,
+        f"{message} since it was archived.",
+        "Delete again: what is there now is archived anew.",
+    )
+
+
+def _text(pk: JsonValue) -> str:
+    return json.dumps(pk)
+
+
+def _shown(pk: JsonValue) -> str:
+    return ",".join(map(str, pk)) if isinstance(pk, list) else str(pk)
