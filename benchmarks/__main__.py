@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import concurrency, keys, report, trips
+from benchmarks import concurrency, conflicts, keys, report, trips
 from benchmarks.measure import Failed
 
 _ROWS = [20_000, 200_000]
@@ -20,10 +20,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["all", "trips", "keys", "concurrency"],
+        choices=["all", "trips", "keys", "conflicts", "concurrency"],
         default="all",
         help="trips: out and in again; keys: bytes a key in memory (default: %(default)s: these "
-        "two); concurrency: an import beside sixteen writers, on a server",
+        "two); conflicts: the check of an import into a library that is full of other people's "
+        "rows; concurrency: an import beside sixteen writers, on a server",
     )
     parser.add_argument(
         "--database", nargs="+", choices=list(report.TITLES), default=["sqlite"], metavar="VENDOR"
@@ -50,6 +51,22 @@ def _trips(options: argparse.Namespace, sections: dict[str, str]) -> bool:
         sections[title] = report.trips_section(made, versions)
         print(f"\n{title}\n\n{sections[title]}", flush=True)
         holds = holds and all(growth.holds for growth in trips.growths(made))
+    return holds
+
+
+def _conflicts(options: argparse.Namespace, sections: dict[str, str]) -> bool:
+    sizes = sorted(options.rows or (conflicts.QUICK_ROWS if options.quick else conflicts.ROWS))
+    here = conflicts.QUICK_HERE if options.quick else conflicts.HERE
+    holds = True
+    for database in options.database:
+        title = report.CONFLICTS_TITLES[database]
+        made, versions = conflicts.run(
+            database, sizes, here, lambda text, t=title: _say(f"{t}, {text}")
+        )
+        sections[title] = report.conflicts_section(made, versions)
+        print(f"\n{title}\n\n{sections[title]}", flush=True)
+        bounds = [*conflicts.growths(made), *conflicts.paces(made)]
+        holds = holds and all(bound.holds for bound in bounds)
     return holds
 
 
@@ -87,9 +104,11 @@ def main() -> int:
     sections: dict[str, str] = {}
     holds = True
     try:
-        if options.what != "keys":
+        if options.what == "conflicts":
+            holds = _conflicts(options, sections)
+        if options.what in ("all", "trips"):
             holds = _trips(options, sections)
-        if options.what != "trips":
+        if options.what in ("all", "keys"):
             # Last: what the children take is not to start from what this takes.
             holds = _keys(options, sections) and holds
     except Failed as failure:

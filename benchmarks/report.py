@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.conflicts import Pace, Search, paces
+from benchmarks.conflicts import growths as search_growths
 from benchmarks.keys import BOUND_BYTES, KeyCost
 from benchmarks.measure import MEGABYTE
 from benchmarks.trips import BOUND_MB, LOADDATA_ROWS, Growth, Trip, growths
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+CONFLICTS_TITLES = {name: f"Conflict search: {title}" for name, title in TITLES.items()}
 KEYS_TITLE = "Keys in memory"
-_ORDER = [*TITLES.values(), KEYS_TITLE]
+_ORDER = [*TITLES.values(), *CONFLICTS_TITLES.values(), KEYS_TITLE]
 _HEAD = """\
 # Benchmarks
 
@@ -22,6 +25,12 @@ ratios are the message. The object is a language of the demo library, with all i
 copies, reviews and notes, and what those point at. Every command is a process of its own. Its
 processor time and its peak of memory are the operating system's figures, without those of the
 database server. Exports and imports ran with `DEBUG` on; what arrived was counted with SQL.
+
+*Conflict search* (`python -m benchmarks conflicts`) is the check of an import into a library that
+is full of other people's rows. Nearly all keys of the archive are taken there, so that its rows get
+new ones (`--on-conflict remap`); imported once more, all of them are there, known by the record of
+the first import. "Here" are the rows of the largest table, "readings" says how often the check read
+the archive, and the statements are those of the check.
 """
 
 
@@ -41,8 +50,7 @@ def trips_section(trips: Sequence[Trip], versions: Mapping[str, str]) -> str:
         for trip in trips
     ]
     head = ["", "rows", "s", "rows/s", "CPU s", "peak MB", "statements", "file MB"]
-    lines = [f"{machine()}; {', '.join(f'{n} {v}' for n, v in versions.items())}.", ""]
-    lines += table(head, rows)
+    lines = [_made_with(versions), "", *table(head, rows)]
     if any(trip.rows > LOADDATA_ROWS for trip in trips):
         lines += ["", f"`loaddata` saves row by row: left out above {LOADDATA_ROWS:,} rows."]
     lines += ["", *(_growth_line(growth) for growth in growths(list(trips)))]
@@ -54,6 +62,41 @@ def _growth_line(growth: Growth) -> str:
         f"- {growth.what}: {growth.megabytes:+.1f} MB from the smallest object to the largest; "
         f"at most {BOUND_MB:g} MB: {_verdict(growth.holds)}."
     )
+
+
+def conflicts_section(searches: Sequence[Search], versions: Mapping[str, str]) -> str:
+    """The table of the conflict searches, and whether memory and statements keep their bounds."""
+    rows = [
+        [
+            search.what,
+            f"{search.rows:,}",
+            f"{search.here:,}",
+            f"{search.cost.seconds:.1f}",
+            f"{search.check.seconds:.1f}",
+            f"{search.share:.0%}",
+            f"{search.readings:.0f}",
+            f"{search.check.statements:,}",
+            f"{search.statements_per_thousand:.1f}",
+            f"{search.cost.peak_mb:.1f}",
+        ]
+        for search in searches
+    ]
+    head = ["", "rows", "here", "s", "check s", "share", "readings", "statements", "per 1,000 rows"]
+    lines = [_made_with(versions), "", *table([*head, "peak MB"], rows), ""]
+    lines += [_growth_line(growth) for growth in search_growths(list(searches))]
+    lines += [_pace_line(pace) for pace in paces(list(searches))]
+    return "\n".join(lines).rstrip()
+
+
+def _pace_line(pace: Pace) -> str:
+    return (
+        f"- {pace.what}: {pace.least:.1f} statements for 1,000 rows of the smallest archive, "
+        f"{pace.most:.1f} of the largest; no more: {_verdict(pace.holds)}."
+    )
+
+
+def _made_with(versions: Mapping[str, str]) -> str:
+    return f"{machine()}; {', '.join(f'{name} {number}' for name, number in versions.items())}."
 
 
 def keys_section(costs: Sequence[KeyCost]) -> str:

@@ -44,6 +44,7 @@ class Severity(Enum):
     WARNING = "warning"
     ERROR = "error"
     CONFLICT = "conflict"
+    BLOCKER = "blocker"
 
 
 @dataclass(frozen=True, slots=True)

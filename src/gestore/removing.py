@@ -269,7 +269,7 @@ class Removing:
         source, target = self.graph.tables[relation.source], self.graph.tables[name]
         return Finding(
             "points-at-removed",
-            Severity.CONFLICT,
+            Severity.BLOCKER,
             f"{source.label}.{key_text(key)}",
             f"points at {target.label}.{key_text(pointed)} ({relation.field_name}).",
             "It came, or changed, after the plan: look at it, and delete again.",
@@ -289,7 +289,7 @@ class Removing:
         keys = [self.key(name, entry.pk) for entry in entries]
         for _, key in self.reader.resolve(name, table.key_names, keys):
             yield Finding(
-                "still-there", Severity.CONFLICT, f"{table.label}.{key_text(key)}", "is there."
+                "still-there", Severity.BLOCKER, f"{table.label}.{key_text(key)}", "is there."
             )
         for relation in self.graph.pointing_at(name):
             if not ignored(relation, self.policies):
@@ -309,7 +309,7 @@ class Removing:
         for key in found:
             yield Finding(
                 "points-at-removed",
-                Severity.CONFLICT,
+                Severity.BLOCKER,
                 f"{source.label}.{key_text(key)}",
                 f"points at a removed row of {table.label} ({relation.field_name}).",
             )
@@ -416,7 +416,7 @@ def _refuse(findings: Findings, message: str) -> None:
 def _since(subject: str, message: str) -> Finding:
     return Finding(
         "changed-since",
-        Severity.CONFLICT,
+        Severity.BLOCKER,
         subject,
         f"{message} since it was archived.",
         "Delete again: what is there now is archived anew.",

@@ -35,7 +35,7 @@ class Removal:
 
     @property
     def is_blocked(self) -> bool:
-        return self.findings.has(Severity.CONFLICT) or self.findings.has(Severity.ERROR)
+        return self.findings.has(Severity.BLOCKER)
 
 
 def plan_removal(
@@ -153,7 +153,7 @@ class _Planner:
             row = f"{self.graph.tables[target].label}.{key_text(pointed)}"
             yield Finding(
                 "blocker",
-                Severity.CONFLICT,
+                Severity.BLOCKER,
                 f"{source.label}.{key_text(key)}",
                 f"points at {row} ({relation.field_name}: {why}).",
                 _TAKES_ALONG.format(label=source.label),

@@ -163,10 +163,14 @@ class _Search:
             pointing = self.source.pointing(relation, name, keys)
             for lot in batches(pointing, self.source.batch_keys):
                 mine = self._among_candidates(relation.source, lot)
+                # Of what stays with its owner, the owner's own reason says enough.
                 self._stay(
-                    Reason(relation.source, key, relation, name, other, belongs=True)
-                    for key, target, other in self._pointed(relation, mine)
-                    if target == name
+                    (
+                        Reason(relation.source, key, relation, name, other, belongs=True)
+                        for key, target, other in self._pointed(relation, mine)
+                        if target == name
+                    ),
+                    is_told=False,
                 )
 
     def _owners(self, name: str) -> list[Relation]:
@@ -188,7 +192,7 @@ class _Search:
         ]
         return only or belonging
 
-    def _stay(self, reasons: Iterable[Reason]) -> None:
+    def _stay(self, reasons: Iterable[Reason], *, is_told: bool = True) -> None:
         """The rows of these reasons stay, where they are candidates at all."""
         for lot in batches(reasons, self.source.batch_keys):
             by_table: dict[str, dict[Key, Reason]] = defaultdict(dict)
@@ -199,7 +203,7 @@ class _Search:
                 new = self._keys(self.staying, name).add(candidates) if candidates else []
                 if new:
                     self._keys(self.pending, name).add(new)
-                for key in new[: _REASONS - self.told[name]]:
+                for key in new[: _REASONS - self.told[name]] if is_told else ():
                     self.told[name] += 1
                     self.reasons.append(by_key[key])
 
