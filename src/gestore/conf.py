@@ -31,6 +31,7 @@ class Settings:
     renames: Mapping[str, str] = field(default_factory=dict)
     rewriters: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     record_imports: bool = True
+    replicas: tuple[str, ...] = ()
     max_archive_bytes: int = 10 * _GIB
 
     @property
@@ -49,6 +50,7 @@ KEYS = (
     "RENAMES",
     "REWRITERS",
     "RECORD_IMPORTS",
+    "REPLICAS",
 )
 
 
@@ -72,6 +74,7 @@ def load() -> Settings:
         provenance=_boolean(raw, "PROVENANCE", default=True),
         renames=_renames(raw.get("RENAMES", {})),
         rewriters=_rewriters(raw.get("REWRITERS", {})),
+        replicas=tuple(_text("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
         record_imports=_boolean(raw, "RECORD_IMPORTS", default=True),
         max_archive_bytes=_size(raw.get("MAX_ARCHIVE_BYTES", 10 * _GIB)),
     )

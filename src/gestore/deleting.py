@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import django
+from django.db import connections
 
 from . import conf
-from .archive.reader import open_archive
+from .archive.manifest import Manifest
+from .archive.reader import ArchiveReader, open_archive
 from .archive.storage import check_free, write_text
 from .archive.values import TimeZones
 from .archive.writer import Destination, Written
+from .database import journal
 from .database.indexes import unindexed
-from .database.transactions import loading
+from .database.replicas import lag_reasons
+from .database.transactions import failures, loading, quiet
 from .errors import (
     ArchiveDamaged,
     Finding,
     Findings,
     GestoreError,
+    NotFound,
     Overtaken,
     Refused,
     Severity,
@@ -33,22 +40,36 @@ from .memory import person
 from .planning import Walked, WalkOptions, opened, plan_findings
 from .progress import Progress, Silence
 from .removal.ledger import Ledger
+from .removal.pace import Pace
 from .removal.plan import Removal, plan_removal
 from .removal.receipt import Receipt
-from .removing import Gone, Removing, remove_at_once
+from .removal.throttle import Limits, Throttle
+from .removing import Gone, Removing, check_unchanged, remove_at_once
 from .rows import ArchivedRow, JsonValue
+from .schema.graph import Graph
+from .schema.introspect import build_graph
+from .schema.policy import Policy, resolve
 from .schema.table import Table
+from .stepwise import Stepwise
 from .version import __version__
 from .walk.closure import Status
 
 _MOST_ATTEMPTS = 3
+_RESUMED_ROWS = 10_000
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
 Confirm = Callable[["DeletePlan"], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     """How objects are deleted. `archive` names the file that is written first; without one,
-    `is_unarchived` must say that it is meant. `receipt` names a file."""
+    `is_unarchived` must say that it is meant. `receipt` names a file.
+
+    `commit_every` rows at most are removed in one transaction, each of about `batch_seconds`, and
+    the `limits` are looked at between them; 0: all in one.
+    """
 
     walk: WalkOptions = field(default_factory=WalkOptions)
     archive: str = ""
@@ -57,6 +78,9 @@ class DeleteOptions:
     receipt: str = ""
     command: str = ""
     dry_run: bool = False
+    commit_every: int = 0
+    batch_seconds: float = 0.2
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +131,16 @@ class DeleteReport:
     changed_by_model: Mapping[str, int]
     archive: Written | None
     receipt: Receipt | None
+    left: Sequence[Finding] = ()
 
     @property
     def row_count(self) -> int:
         return sum(self.removed_by_model.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything that was planned is gone, and proved so."""
+        return self.receipt is not None and self.receipt.is_proved
 
     def as_json(self) -> dict[str, JsonValue]:
         return {
@@ -241,6 +271,7 @@ class _Deletion:
             check_free(Path(self.options.receipt), overwrite=False)
         began = self.clock()
         shown = self._shown(confirm)
+        self._check_steps()
         with Ledger() as ledger:
             with self._planned() as planned:
                 plan = planned.plan
@@ -248,13 +279,14 @@ class _Deletion:
                 _stop_if_other(plan, shown)
                 if self.options.dry_run:
                     return DeleteReport(plan, {}, {}, None, None)
-                removing = _removing(planned.walked, ledger)
+                removing = _removing(planned.walked, ledger, self.options)
                 written = self._archived(planned, removing)
             if written is not None:
                 self._read_again(written, removing)
-            gone = self._remove(removing)
-        receipt = self._receipt(plan, gone, written, began)
-        return DeleteReport(plan, gone.removed, gone.changed, written, receipt)
+            entry = self._entry(removing, written, began)
+            gone, left = self._remove(removing, entry)
+        receipt = self._receipt(entry, gone, left)
+        return DeleteReport(plan, gone.removed, gone.changed, written, receipt, left)
 
     def _planned(self) -> AbstractContextManager[_Planned]:
         return _planned(self.references, self.options.walk, self.progress)
@@ -301,40 +333,215 @@ class _Deletion:
                 hint="Nothing was removed. Look at the disk, and write the archive elsewhere.",
             )
 
-    def _remove(self, removing: Removing) -> Gone:
-        for _ in range(_MOST_ATTEMPTS - 1):
-            with suppress(Overtaken), self._transaction(removing):
-                return remove_at_once(removing, self.progress)
-        with self._transaction(removing):
-            return remove_at_once(removing, self.progress)
+    def _check_steps(self) -> None:
+        """What a removal in batches needs, asked before hours of reading."""
+        options, database = self.options, self.options.walk.database
+        if not options.commit_every:
+            if options.limits != Limits():
+                raise UsageError(
+                    "Pauses are made between commits, and all is removed in one transaction.",
+                    hint="Add --commit-every N.",
+                )
+            return
+        if options.is_unarchived:
+            raise UsageError(
+                "A removal in batches is resumed from its archive: --commit-every needs one.",
+                hint="Name one with --archive PATH.",
+            )
+        if database in connections:
+            _check_journal(database)
+            _reasons(options, connections[database])
 
-    def _transaction(self, removing: Removing) -> AbstractContextManager[None]:
-        return loading(removing.connection, keep=True)
-
-    def _receipt(
-        self, plan: DeletePlan, gone: Gone, written: Written | None, began: datetime
-    ) -> Receipt:
-        receipt = Receipt(
-            objects=self.references,
-            database=plan.database,
-            command=self.options.command,
-            person=person(),
-            began=began,
-            ended=self.clock(),
-            removed=dict(gone.removed),
-            changed=dict(gone.changed),
+    def _entry(
+        self, removing: Removing, written: Written | None, began: datetime
+    ) -> journal.RemovalEntry:
+        return journal.RemovalEntry(
             archive=written.name if written else "",
             sha256=written.sha256 if written else "",
-            is_proved=True,
-            versions={"gestore": __version__, "django": django.get_version()},
+            objects=self.references,
+            command=self.options.command,
+            moment=began,
+            person=person(),
+            planned=removing.rows_by_model(),
         )
+
+    def _remove(
+        self, removing: Removing, entry: journal.RemovalEntry
+    ) -> tuple[Gone, Sequence[Finding]]:
+        if self.options.commit_every:
+            alias = removing.connection.alias
+            with loading(removing.connection, keep=True):
+                check_unchanged(removing, self.progress)
+                number = journal.begin(alias, entry)
+            return _stepwise(removing, number, self.options, self.progress, self.clock)
+        for _ in range(_MOST_ATTEMPTS - 1):
+            with suppress(Overtaken):
+                return self._remove_at_once(removing, entry), ()
+        return self._remove_at_once(removing, entry), ()
+
+    def _remove_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:
+        alias = removing.connection.alias
+        with loading(removing.connection, keep=True):
+            gone = remove_at_once(removing, self.progress)
+            if conf.is_installed() and journal.has_table(alias):
+                record = journal.locked(alias, journal.begin(alias, entry))
+                journal.add(record, removed=gone.removed, changed=gone.changed)
+                journal.end(record, self.clock())
+        return gone
+
+    def _receipt(self, entry: journal.RemovalEntry, gone: Gone, left: Sequence[Finding]) -> Receipt:
+        return _receipt(entry, gone, left, self.options, self.clock())
+
+
+def resume_deletion(
+    archive: str,
+    options: DeleteOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> DeleteReport:
+    """Bring a deletion with `commit_every` to its end that was interrupted: from its archive, in
+    the database where it was begun. Rows that changed since they were archived stay, and are among
+    `left`."""
+    options = options or DeleteOptions()
+    options = options if options.commit_every else replace(options, commit_every=_RESUMED_ROWS)
+    return _Resumption(archive, options, progress or Silence(), clock or now).run()
+
+
+class _Resumption:
+    """One deletion taken up again."""
+
+    def __init__(
+        self, archive: str, options: DeleteOptions, progress: Progress, clock: Clock
+    ) -> None:
+        self.archive = archive
+        self.options = options
+        self.progress = progress
+        self.clock = clock
+
+    def run(self) -> DeleteReport:
+        database = self.options.walk.database
+        if database not in connections:
+            raise NotFound(
+                f"No database {database!r}.", hint=f"There are: {', '.join(connections)}."
+            )
         if self.options.receipt:
-            text = json.dumps(receipt.as_json(), indent=2, ensure_ascii=False) + "\n"
-            write_text(self.options.receipt, [text])
-        return receipt
+            check_free(Path(self.options.receipt), overwrite=False)
+        _check_journal(database)
+        settings = conf.load()
+        connection = connections[database]
+        graph = build_graph(settings.relations, settings.unmanaged, database)
+        with (
+            quiet(connection),
+            Ledger() as ledger,
+            open_archive(self.archive, settings.max_archive_bytes) as opened_archive,
+        ):
+            manifest = opened_archive.manifest
+            with failures(connection, "Nothing more was removed."):
+                record = journal.unended(database, opened_archive.digest())
+            removing = _removing_again(graph, connection, manifest, ledger, self.options)
+            self._learn(opened_archive, removing)
+            gone, left = _stepwise(
+                removing, record.pk, self.options, self.progress, self.clock, is_resumed=True
+            )
+        entry = journal.RemovalEntry(
+            self.archive,
+            record.sha256,
+            record.objects_named,
+            record.command,
+            record.began_at,
+            record.began_by,
+            record.planned,
+        )
+        receipt = _receipt(entry, gone, left, self.options, self.clock())
+        plan = DeletePlan(tuple(entry.objects), database, entry.planned, {}, {}, {}, ())
+        return DeleteReport(plan, gone.removed, gone.changed, None, receipt, left)
+
+    def _learn(self, archive: ArchiveReader, removing: Removing) -> None:
+        self.progress.begin("Reading", archive.manifest.row_count)
+        removing.learn(_told(archive.rows(), self.progress))
+        self.progress.end()
+        if archive.ending is None or archive.ending.findings(archive.name):
+            raise ArchiveDamaged(
+                f"{archive.name} was changed after it was written: nothing more was removed."
+            )
 
 
-def _removing(walk_done: Walked, ledger: Ledger) -> Removing:
+def _stepwise(
+    removing: Removing,
+    number: int,
+    options: DeleteOptions,
+    progress: Progress,
+    clock: Clock,
+    *,
+    is_resumed: bool = False,
+) -> tuple[Gone, Sequence[Finding]]:
+    """Remove in batches, and bring the journal's record to its end when all is proved."""
+    connection = removing.connection
+    throttle = Throttle(
+        options.limits,
+        _reasons(options, connection),
+        clock=time.monotonic,
+        sleep=time.sleep,
+        note=progress.note,
+    )
+    pace = Pace(options.commit_every, options.batch_seconds)
+    steps = Stepwise(removing, number, pace, throttle, progress, is_resumed=is_resumed)
+    with quiet(connection):
+        gone, left = steps.run()
+        if not any(finding.severity is not Severity.WARNING for finding in left):
+            with loading(connection, keep=True):
+                journal.end(journal.locked(connection.alias, number), clock())
+    return gone, left
+
+
+def _reasons(options: DeleteOptions, connection: BaseDatabaseWrapper) -> list[Callable[[], str]]:
+    most = options.limits.max_lag_seconds
+    return lag_reasons(connection, conf.load().replicas, most) if most else []
+
+
+def _check_journal(database: str) -> None:
+    if not conf.is_installed():
+        raise NotFound(
+            'Where a removal in batches stands is noted where "gestore" is in INSTALLED_APPS.'
+        )
+    if not journal.has_table(database):
+        raise NotFound(
+            f"{database!r} has no table to note where a removal in batches stands.",
+            hint="Run: python manage.py migrate gestore",
+        )
+
+
+def _receipt(
+    entry: journal.RemovalEntry,
+    gone: Gone,
+    left: Sequence[Finding],
+    options: DeleteOptions,
+    ended: datetime,
+) -> Receipt:
+    """The receipt, written if a file is named for it."""
+    receipt = Receipt(
+        objects=entry.objects,
+        database=options.walk.database,
+        command=entry.command,
+        person=entry.person,
+        began=entry.moment,
+        ended=ended,
+        removed=dict(gone.removed),
+        changed=dict(gone.changed),
+        archive=entry.archive,
+        sha256=entry.sha256,
+        is_proved=not any(finding.severity is not Severity.WARNING for finding in left),
+        left=len(left),
+        versions={"gestore": __version__, "django": django.get_version()},
+    )
+    if options.receipt:
+        text = json.dumps(receipt.as_json(), indent=2, ensure_ascii=False) + "\n"
+        write_text(options.receipt, [text])
+    return receipt
+
+
+def _removing(walk_done: Walked, ledger: Ledger, options: DeleteOptions) -> Removing:
     return Removing(
         walk_done.graph,
         walk_done.connection,
@@ -342,8 +549,25 @@ def _removing(walk_done: Walked, ledger: Ledger) -> Removing:
         _zones(),
         ledger,
         [table.name for table in _owned(walk_done)],
-        step_by_step=False,
+        step_by_step=bool(options.commit_every),
     )
+
+
+def _removing_again(
+    graph: Graph,
+    connection: BaseDatabaseWrapper,
+    manifest: Manifest,
+    ledger: Ledger,
+    options: DeleteOptions,
+) -> Removing:
+    """The same from an archive: its owned rows are those that go, its policies those in force."""
+    policies = resolve(
+        graph,
+        {label: Policy(word) for label, word in manifest.policies.items()},
+        skips_by_default=False,
+    )
+    going = [name for name, entry in manifest.tables.items() if entry.rows > entry.shared]
+    return Removing(graph, connection, policies, _zones(), ledger, going, step_by_step=True)
 
 
 def _zones() -> TimeZones:

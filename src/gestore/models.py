@@ -37,3 +37,25 @@ class ImportedKeys(models.Model):
 
     def __str__(self) -> str:
         return f"{self.imported_id}: {self.model}"
+
+
+class Removal(models.Model):
+    """One deletion: what was planned, and how far it is. With `--commit-every` its counts grow with
+    each commit, and `ended_at` stays empty until it is proved."""
+
+    archive = models.TextField()
+    sha256 = models.CharField(max_length=64, db_index=True)
+    objects_named = models.JSONField(default=list)
+    command = models.TextField()
+    began_at = models.DateTimeField()
+    began_by = models.CharField(max_length=150)
+    ended_at = models.DateTimeField(null=True)
+    planned = models.JSONField(default=dict)
+    removed = models.JSONField(default=dict)
+    changed = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "gestore_removal"
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {', '.join(self.objects_named)}"

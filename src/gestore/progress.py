@@ -14,6 +14,9 @@ class Progress(Protocol):
 
     def end(self) -> None: ...
 
+    def note(self, text: str) -> None:
+        """Why the run waits; "" when it goes on."""
+
 
 class Silence:
     """The listener that says nothing."""
@@ -25,4 +28,7 @@ class Silence:
         pass
 
     def end(self) -> None:
+        pass
+
+    def note(self, text: str) -> None:
         pass

@@ -47,6 +47,17 @@ class Gone:
     changed: Counter[str] = field(default_factory=Counter)
 
 
+class Held(Refused):
+    """Rows that do not go point at rows that are to go: `keys` are the latter's."""
+
+    def __init__(self, pointers: Sequence[tuple[Key, Finding]]) -> None:
+        super().__init__(
+            "Nothing was removed: rows that are to go are pointed at by others.",
+            [finding for _, finding in pointers],
+        )
+        self.keys = [key for key, _ in pointers]
+
+
 class Removing:
     """The removal of the rows of one ledger from one database; each method works inside the
     caller's transaction."""
@@ -129,7 +140,7 @@ class Removing:
 
     def differing(
         self, name: str, entries: Sequence[Entry], *, may_be_gone: bool, locked: bool = True
-    ) -> Iterator[Finding]:
+    ) -> Iterator[tuple[Entry, Finding]]:
         """The rows that are no longer what was archived."""
         found = self._entries_here(name, entries, locked=locked)
         label = self.graph.tables[name].label
@@ -137,9 +148,9 @@ class Removing:
             here = found.get(_text(entry.pk))
             if here is None:
                 if not may_be_gone:
-                    yield _since(f"{label}.{_shown(entry.pk)}", "is gone")
+                    yield entry, _since(f"{label}.{_shown(entry.pk)}", "is gone")
             elif here.digest != entry.digest and not self._was_emptied(name, entry, here):
-                yield _since(f"{label}.{_shown(entry.pk)}", "has changed")
+                yield entry, _since(f"{label}.{_shown(entry.pk)}", "has changed")
 
     def _entries_here(
         self, name: str, entries: Sequence[Entry], *, locked: bool
@@ -227,15 +238,15 @@ class Removing:
             with transaction.atomic(using=self.connection.alias):
                 count = self.remover.delete(table, keys)
         except IntegrityError as error:
-            raise self._refused(name, keys, error) from error
+            raise self._held(name, keys, error) from error
         self.remover.tell(table, instances)
         return count
 
-    def _refused(self, name: str, keys: Sequence[Key], error: Exception) -> GestoreError:
+    def _held(self, name: str, keys: Sequence[Key], error: Exception) -> GestoreError:
         """Who points at the rows that the database will not let go?"""
-        findings = Findings(self.pointing(name, keys))
-        if findings:
-            return Refused("Rows that are to go are pointed at by others.", findings)
+        pointers = list(self.pointing(name, keys))
+        if pointers:
+            return Held(pointers)
         label = self.graph.tables[name].label
         return GestoreError(
             f"The database does not let rows of {label} go: {told(error)}.",
@@ -252,8 +263,8 @@ class Removing:
 
     # Proof ----------------------------------------------------------------------------------------
 
-    def pointing(self, name: str, keys: Sequence[Key]) -> Iterator[Finding]:
-        """Rows that point at these and do not go themselves."""
+    def pointing(self, name: str, keys: Sequence[Key]) -> Iterator[tuple[Key, Finding]]:
+        """Rows that point at these and do not go themselves; each with the key it points at."""
         for relation in self.graph.pointing_at(name):
             if relation.is_parent or ignored(relation, self.policies):
                 continue
@@ -263,9 +274,9 @@ class Removing:
                 pairs = self.reader.pointer_pairs(relation, others) if others else []
                 for key, target, pointed in pointed_rows(self.graph, self.reader, relation, pairs):
                     if target == name:
-                        yield self._pointer_finding(relation, key, name, pointed)
+                        yield pointed, self.pointer_finding(relation, key, name, pointed)
 
-    def _pointer_finding(self, relation: Relation, key: Key, name: str, pointed: Key) -> Finding:
+    def pointer_finding(self, relation: Relation, key: Key, name: str, pointed: Key) -> Finding:
         source, target = self.graph.tables[relation.source], self.graph.tables[name]
         return Finding(
             "points-at-removed",
@@ -332,12 +343,7 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
     """Everything in the caller's one transaction, or nothing. Raises `Refused` with every row that
     changed since it was archived, or that points at what went."""
     gone = Gone()
-    progress.begin("Comparing", removing.total)
-    _refuse(
-        Findings(_all_differing(removing, progress)),
-        "Nothing was removed: rows changed since they were archived.",
-    )
-    progress.end()
+    check_unchanged(removing, progress)
     changes = Findings(_change_all(removing, gone))
     _refuse(changes, "Nothing was removed: rows changed since they were archived.")
     _announce_all(removing)
@@ -358,10 +364,22 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
     return gone
 
 
+def check_unchanged(removing: Removing, progress: Progress) -> None:
+    """Every row is what was archived, and is locked as it is; else `Refused` with those that are
+    not."""
+    progress.begin("Comparing", removing.total)
+    _refuse(
+        Findings(_all_differing(removing, progress)),
+        "Nothing was removed: rows changed since they were archived.",
+    )
+    progress.end()
+
+
 def _all_differing(removing: Removing, progress: Progress) -> Iterator[Finding]:
     for name in removing.keys:
         for entries in batches(removing.ledger.going(name), BATCH_ROWS):
-            yield from removing.differing(name, entries, may_be_gone=False)
+            for _, finding in removing.differing(name, entries, may_be_gone=False):
+                yield finding
             progress.advance(len(entries))
 
 

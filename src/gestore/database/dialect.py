@@ -119,6 +119,9 @@ class Dialect(Protocol):
     def is_deadlock(self, error: Exception) -> bool:
         """Whether two transactions waited for each other, and this one was given up."""
 
+    def is_lock_timeout(self, error: Exception) -> bool:
+        """Whether somebody else held a lock for longer than this transaction was to wait."""
+
     def is_overtaken(self, error: Exception) -> bool:
         """Whether a row that was not there at the check has a key or unique value now."""
 

@@ -142,6 +142,9 @@ class GenericDialect:
     def is_deadlock(self, error: Exception) -> bool:
         return False
 
+    def is_lock_timeout(self, error: Exception) -> bool:
+        return False
+
     def is_overtaken(self, error: Exception) -> bool:
         return False
 

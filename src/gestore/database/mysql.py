@@ -19,7 +19,8 @@ _WAIT_SECONDS = 60
 _DAY_SECONDS = 86_400
 # A lock not given, a deadlock, a lost connection: the transaction is gone, whatever the row.
 _DEADLOCK = 1213
-_ABOUT_EVERYTHING = frozenset({1205, _DEADLOCK, 2006, 2013})
+_LOCK_TIMEOUT = 1205
+_ABOUT_EVERYTHING = frozenset({_LOCK_TIMEOUT, _DEADLOCK, 2006, 2013})
 _DUPLICATE = 1062
 
 
@@ -134,6 +135,9 @@ class MySQLDialect(GenericDialect):
 
     def is_deadlock(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] == _DEADLOCK
+
+    def is_lock_timeout(self, error: Exception) -> bool:
+        return bool(error.args) and error.args[0] == _LOCK_TIMEOUT
 
     def is_overtaken(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] == _DUPLICATE

@@ -167,6 +167,9 @@ class PostgreSQLDialect(GenericDialect):
         cause = error.__cause__
         return getattr(cause, "sqlstate", "") != "23503"
 
+    def is_lock_timeout(self, error: Exception) -> bool:
+        return getattr(error.__cause__, "sqlstate", "") == "55P03"
+
     def is_deadlock(self, error: Exception) -> bool:
         return getattr(error.__cause__, "sqlstate", "") == "40P01"
 

@@ -75,6 +75,9 @@ class SQLiteDialect(GenericDialect):
     def unchecked(self) -> Iterator[None]:
         yield
 
+    def is_lock_timeout(self, error: Exception) -> bool:
+        return "is locked" in str(error)
+
     def refuses(self, column: Column, value: Value) -> str:
         if column.kind is Kind.FLOAT and isinstance(value, float) and value != value:
             return "SQLite stores NaN as NULL"

@@ -42,6 +42,12 @@ class PlainProgress:
     def end(self) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        """Told once for each reason, not each second."""
+        if text and text != self._state.note:
+            self._write(f"{self._state.task}: {self._state.rows_text()}, {text}")
+        self._state.note = text
+
 
 class TerminalProgress:
     """One line that is written over, with rate and time left, when the work lasts.
@@ -76,6 +82,14 @@ class TerminalProgress:
             self._write(CLEAR_LINE)
             self._state.told = self._state.began
 
+    def note(self, text: str) -> None:
+        state = self._state
+        state.note = text
+        if text:
+            state.told = self._clock()
+            line = f"{state.task} {state.rows_text()}  {text}"
+            self._write(f"{CLEAR_LINE}{line[: self._columns() - 1]}")
+
 
 @dataclass(slots=True)
 class _State:
@@ -86,6 +100,7 @@ class _State:
     began: float
     count: int = 0
     told: float = 0.0
+    note: str = ""
 
     def __post_init__(self) -> None:
         self.told = self.began
