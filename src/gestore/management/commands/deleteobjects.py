@@ -18,6 +18,7 @@ from ..console import (
     add_objects,
     add_report,
     add_walk,
+    checks_without_databases,
     count_lines,
     file_name,
     named_objects,
@@ -30,6 +31,7 @@ from ..console import (
 
 class Command(BaseCommand):
     help = "Archives objects with everything that belongs to them, removes them, and proves it."
+    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

@@ -20,6 +20,7 @@ from ..console import (
     add_objects,
     add_report,
     add_walk,
+    checks_without_databases,
     count_lines,
     is_error,
     named_objects,
@@ -36,6 +37,7 @@ _FORMS = tuple(layout + packing for layout in ("json", "jsonl") for packing in (
 
 class Command(BaseCommand):
     help = "Exports objects, with everything in the database that belongs to them, into a file."
+    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

@@ -17,6 +17,7 @@ from ..console import (
     add_archive,
     add_database,
     add_report,
+    checks_without_databases,
     count_lines,
     file_name,
     named_archive,
@@ -32,6 +33,7 @@ _RENEWED = "Gave {} new keys:"
 
 class Command(BaseCommand):
     help = "Imports an archive written by exportobjects: all of it, or nothing."
+    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_archive(parser)

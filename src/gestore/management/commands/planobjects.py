@@ -14,6 +14,7 @@ from ..console import (
     add_objects,
     add_report,
     add_walk,
+    checks_without_databases,
     is_error,
     named_objects,
     translated,
@@ -27,6 +28,7 @@ _FORMATS = {"json": plan_json, "dot": plan_dot, "mermaid": plan_mermaid}
 
 class Command(BaseCommand):
     help = "Shows what exporting objects would take, what it would leave, and why."
+    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

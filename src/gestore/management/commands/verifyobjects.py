@@ -14,6 +14,7 @@ from ..console import (
     add_archive,
     add_database,
     add_report,
+    checks_without_databases,
     count_lines,
     named_archive,
     rows_text,
@@ -24,6 +25,7 @@ from ..console import (
 
 class Command(BaseCommand):
     help = "Reads an archive from end to end; with --compare, holds it against the database."
+    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_archive(parser)
