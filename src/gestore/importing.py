@@ -33,10 +33,11 @@ from .errors import (
 )
 from .exporting import installed_libraries
 from .external import ExternalRows
-from .load.conflicts import Examination, Examiner, Fates
+from .load.conflicts import Examiner
 from .load.decoding import Decoding
 from .load.keymap import KeyMap, derived_places
 from .load.loader import Loaded, Loader, check_circles
+from .load.meeting import Fates, Ground
 from .load.renames import Renames
 from .load.resolutions import Resolutions
 from .load.resolutions import document as resolutions_document
@@ -45,6 +46,7 @@ from .load.rewriting import Rewriting
 from .load.schema_check import SiteState, check_schema
 from .load.strategies import Strategies, Strategy
 from .load.translation import Translation
+from .load.verdicts import Examination
 from .load.verify import read_back, verify
 from .load.versions import key_as_json
 from .memory import Memory, remembers
@@ -277,7 +279,7 @@ class _Import:
                 "The strategy override changes rows that are here, and DEBUG is off.",
                 hint='If that is meant, set GESTORE["ALLOW_OVERRIDE"] = True.',
             )
-        return Examiner(
+        ground = Ground(
             self.graph,
             self.decoding,
             Target(self.reader, self.writer),
@@ -288,8 +290,8 @@ class _Import:
             recalled=self.recalled,
             fates=self.fates,
             is_first=is_first,
-            ignore_unknown=self.options.ignore_unknown,
         )
+        return Examiner(ground, ignore_unknown=self.options.ignore_unknown)
 
     def _settled(self, keymap: KeyMap) -> tuple[Examiner, Examination]:
         """Examine until nothing changes: rows of a circle look ahead at what is not decided."""

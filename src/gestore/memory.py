@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from . import conf
 from .database import records
-from .load.conflicts import Examination
 from .load.decoding import Decoding
 from .load.keymap import KeyMap
 from .load.loader import Loaded
+from .load.verdicts import Examination
 from .load.versions import key_as_json
 from .rows import Key, batches
 from .walk.keys import KeySet, empty_keys

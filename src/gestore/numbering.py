@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from .database.insert import Writer
 from .errors import Finding, Severity
-from .load.conflicts import Examination, made_up
+from .load.meeting import made_up
+from .load.verdicts import Examination
 from .schema.graph import Graph
 from .schema.table import Kind, Table
 

@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 
 from gestore.archive.manifest import ColumnEntry, ExternalRow, Manifest, TableEntry
 from gestore.archive.values import TimeZones
-from gestore.load.conflicts import Examination, Examiner
+from gestore.load.conflicts import Examiner
 from gestore.load.decoding import Decoding
 from gestore.load.keymap import KeyMap
 from gestore.load.loader import Loaded, Loader
+from gestore.load.meeting import Ground
 from gestore.load.strategies import Strategies, Strategy
+from gestore.load.verdicts import Examination
 from gestore.rows import ArchivedRow, JsonValue, Key, Value
 from gestore.schema.graph import Graph
 from gestore.schema.introspect import build_graph
@@ -232,7 +234,7 @@ class Trip:
 
     def _examiner(self) -> Examiner:
         strategies = Strategies(self.strategy, self.by_table)
-        return Examiner(self.graph, self.decoding, self.site, strategies, self.keymap)
+        return Examiner(Ground(self.graph, self.decoding, self.site, strategies, self.keymap))
 
     def examine(self) -> Examination:
         return self.examiner.examine(self.rows)

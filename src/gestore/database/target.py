@@ -12,7 +12,7 @@ from .select import Reader, RowValues
 
 
 class Target:
-    """A database as `load.conflicts.RowFinder` sees it: it reads, and tries what it takes back."""
+    """A database as `load.meeting.RowFinder` sees it: it reads, and tries what it takes back."""
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader

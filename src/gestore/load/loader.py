@@ -18,10 +18,10 @@ from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Table
 from ..walk.keys import KeySet, empty_keys
-from .conflicts import Examination
 from .decoding import Decoding, SourceRow, row_batches
 from .rewriting import Rewriting, Suspects
 from .translation import Translation
+from .verdicts import Examination
 
 
 class RowStore(Protocol):
