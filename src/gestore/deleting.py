@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,8 @@ import django
 from django.db import connections
 
 from . import conf
-from .archive.manifest import Manifest
 from .archive.reader import ArchiveReader, open_archive
 from .archive.storage import check_free, write_text
-from .archive.values import TimeZones
 from .archive.writer import Destination, Written
 from .database import journal
 from .database.indexes import unindexed
@@ -44,11 +42,16 @@ from .removal.pace import Pace
 from .removal.plan import Removal, plan_removal
 from .removal.receipt import Receipt
 from .removal.throttle import Limits, Throttle
-from .removing import Gone, Removing, check_unchanged, remove_at_once
-from .rows import ArchivedRow, JsonValue
-from .schema.graph import Graph
+from .removing import (
+    Gone,
+    Removing,
+    check_unchanged,
+    remove_at_once,
+    removing_again,
+    site_zones,
+)
+from .rows import JsonValue
 from .schema.introspect import build_graph
-from .schema.policy import Policy, resolve
 from .schema.table import Table
 from .stepwise import Stepwise
 from .version import __version__
@@ -324,7 +327,7 @@ class _Deletion:
         """What is removed is what the file says, not what was meant to be written."""
         self.progress.begin("Reading", written.row_count)
         with open_archive(written.name, conf.load().max_archive_bytes) as archive:
-            removing.learn(_told(archive.rows(), self.progress))
+            removing.learn(archive.rows(), self.progress.advance)
             ending = archive.ending
         self.progress.end()
         if ending is None or ending.sha256 != written.sha256 or ending.findings(written.name):
@@ -439,7 +442,9 @@ class _Resumption:
             manifest = opened_archive.manifest
             with failures(connection, "Nothing more was removed."):
                 record = journal.unended(database, opened_archive.digest())
-            removing = _removing_again(graph, connection, manifest, ledger, self.options)
+            removing = removing_again(
+                graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
+            )
             self._learn(opened_archive, removing)
             gone, left = _stepwise(
                 removing, record.pk, self.options, self.progress, self.clock, is_resumed=True
@@ -459,7 +464,7 @@ class _Resumption:
 
     def _learn(self, archive: ArchiveReader, removing: Removing) -> None:
         self.progress.begin("Reading", archive.manifest.row_count)
-        removing.learn(_told(archive.rows(), self.progress))
+        removing.learn(archive.rows(), self.progress.advance)
         self.progress.end()
         if archive.ending is None or archive.ending.findings(archive.name):
             raise ArchiveDamaged(
@@ -546,40 +551,11 @@ def _removing(walk_done: Walked, ledger: Ledger, options: DeleteOptions) -> Remo
         walk_done.graph,
         walk_done.connection,
         walk_done.policies,
-        _zones(),
+        site_zones(is_aware=conf.has_time_zones()),
         ledger,
         [table.name for table in _owned(walk_done)],
         step_by_step=bool(options.commit_every),
     )
-
-
-def _removing_again(
-    graph: Graph,
-    connection: BaseDatabaseWrapper,
-    manifest: Manifest,
-    ledger: Ledger,
-    options: DeleteOptions,
-) -> Removing:
-    """The same from an archive: its owned rows are those that go, its policies those in force."""
-    policies = resolve(
-        graph,
-        {label: Policy(word) for label, word in manifest.policies.items()},
-        skips_by_default=False,
-    )
-    going = [name for name, entry in manifest.tables.items() if entry.rows > entry.shared]
-    return Removing(graph, connection, policies, _zones(), ledger, going, step_by_step=True)
-
-
-def _zones() -> TimeZones:
-    """Both sides are this site."""
-    is_aware = conf.has_time_zones()
-    return TimeZones(is_aware, is_aware, source_default=UTC, target_default=UTC)
-
-
-def _told(rows: Iterable[ArchivedRow], progress: Progress) -> Iterator[ArchivedRow]:
-    for row in rows:
-        progress.advance(1)
-        yield row
 
 
 def _stop_if_blocked(plan: DeletePlan) -> None:

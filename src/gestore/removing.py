@@ -8,17 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
 from .archive.encoding import RowEncoder, key_decoder
+from .archive.manifest import Manifest
 from .archive.values import TimeZones, decoder
 from .database.delete import Remover
 from .database.dialects import dialect_of
 from .database.select import Reader
 from .database.transactions import told
-from .errors import Finding, Findings, GestoreError, Refused, Severity
+from .errors import Finding, Findings, GestoreError, NotFound, Refused, Severity
 from .progress import Progress
 from .removal.ledger import ChangedEntry, Columns, Entry, Ledger, entry_of
 from .removal.order import Order, removal_order, self_stuck
@@ -27,7 +29,7 @@ from .removal.survivors import pointed_rows
 from .rows import ArchivedRow, JsonValue, Key, Value, batches, key_text
 from .schema.graph import Graph
 from .schema.on_delete import values_left
-from .schema.policy import Policies
+from .schema.policy import Policies, Policy, resolve
 from .schema.relation import Relation
 from .schema.table import Table
 from .walk.keys import KeySet, empty_keys
@@ -106,7 +108,9 @@ class Removing:
 
     # What is to go --------------------------------------------------------------------------------
 
-    def learn(self, rows: Iterable[ArchivedRow]) -> None:
+    def learn(
+        self, rows: Iterable[ArchivedRow], advance: Callable[[int], None] = lambda count: None
+    ) -> None:
         """Take note of the rows of the archive: those owned go, those changed change."""
         for lot in batches(rows, BATCH_ROWS):
             by_table: dict[str, list[Key]] = {}
@@ -116,6 +120,7 @@ class Removing:
                     by_table.setdefault(row.model, []).append(self.key(row.model, row.pk))
             for name, keys in by_table.items():
                 self.keys[name].add(keys)
+            advance(len(lot))
         self.ledger.close()
 
     def key(self, name: str, pk: JsonValue) -> Key:
@@ -337,6 +342,41 @@ class Removing:
             decoded = tuple(d(part) for d, part in zip(decoders, parts, strict=True))
             values.append(decoded[0] if len(decoded) == 1 else decoded)
         return values
+
+
+def removing_again(
+    graph: Graph,
+    connection: BaseDatabaseWrapper,
+    manifest: Manifest,
+    ledger: Ledger,
+    *,
+    is_aware: bool,
+) -> Removing:
+    """The removal that an archive says: its owned rows go, and its policies are in force."""
+    gone = [name for name in manifest.tables if name not in graph.tables]
+    if gone:
+        raise NotFound(
+            f"The archive has rows of {manifest.tables[gone[0]].label}, and there is no such model."
+        )
+    known = {
+        label: Policy(word)
+        for label, word in manifest.policies.items()
+        if label in graph.tables or label in graph.relations_by_name
+    }
+    return Removing(
+        graph,
+        connection,
+        resolve(graph, known, skips_by_default=False),
+        site_zones(is_aware=is_aware),
+        ledger,
+        [name for name, entry in manifest.tables.items() if entry.rows > entry.shared],
+        step_by_step=True,
+    )
+
+
+def site_zones(*, is_aware: bool) -> TimeZones:
+    """Both sides are this site."""
+    return TimeZones(is_aware, is_aware, source_default=UTC, target_default=UTC)
 
 
 def remove_at_once(removing: Removing, progress: Progress) -> Gone:

@@ -6,21 +6,26 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import conf
 from .archive.manifest import Manifest
 from .archive.reader import ArchiveReader, open_archive
-from .errors import Finding, Refused, Severity
+from .database.transactions import snapshot
+from .errors import Finding, Findings, NotFound, Refused, Severity
 from .importing import ImportOptions, compare_archive
 from .progress import Progress, Silence
+from .removal.ledger import Ledger
+from .removing import removing_again
 from .rows import ArchivedRow, JsonValue
+from .schema.introspect import build_graph
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What an archive holds, rows by model; with a comparison, how many of them are in the
-    database with the same values, with others, or not at all."""
+    database with the same values, with others, or not at all; asked whether they are absent, what
+    is left of those that a deletion removed."""
 
     archive: str
     manifest: Manifest
@@ -29,6 +34,7 @@ class VerifyReport:
     findings: tuple[Finding, ...]
     same_by_model: dict[str, int] | None = None
     absent_by_model: dict[str, int] | None = None
+    left: Findings | None = None
 
     @property
     def row_count(self) -> int:
@@ -43,6 +49,7 @@ class VerifyReport:
             "sha256": self.sha256,
             "same": self.same_by_model,
             "absent": self.absent_by_model,
+            "left": None if self.left is None else [f.as_json() for f in self.left],
             "findings": [finding.as_json() for finding in self.findings],
         }
 
@@ -51,13 +58,15 @@ def verify_archive(
     archive: str,
     *,
     compare: bool = False,
+    absent: bool = False,
     database: str = DEFAULT_DB_ALIAS,
     strict: bool = False,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Read the archive from its first byte to its last; with `compare`, hold every row against
-    the database. `Refused` when something is wrong with the archive itself, or when it does not
-    fit the database."""
+    the database; with `absent`, look for owned rows of it that are in the database, and for rows
+    that point at them. `Refused` when something is wrong with the archive itself, or when it does
+    not fit the database."""
     listener = progress or Silence()
     with open_archive(archive, conf.load().max_archive_bytes) as opened:
         report = _verify(opened, listener, strict=strict)
@@ -65,7 +74,29 @@ def verify_archive(
         if compare:
             report = _compared(report, opened, database, listener)
             _stop_if_wrong(report, f"does not fit the database {database!r}")
+        if absent:
+            report = replace(report, left=_left(opened, database, listener))
     return report
+
+
+def _left(archive: ArchiveReader, database: str, progress: Progress) -> Findings:
+    """What is there of the rows that a deletion with this archive removed."""
+    if database not in connections:
+        raise NotFound(f"No database {database!r}.", hint=f"There are: {', '.join(connections)}.")
+    settings, manifest = conf.load(), archive.manifest
+    graph = build_graph(settings.relations, settings.unmanaged, database)
+    connection = connections[database]
+    with snapshot(connection), Ledger() as ledger:
+        removing = removing_again(
+            graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
+        )
+        progress.begin("Reading", manifest.row_count)
+        removing.learn(archive.rows(), progress.advance)
+        progress.end()
+        progress.begin("Looking", removing.total)
+        left = removing.left_behind(progress.advance)
+        progress.end()
+    return left
 
 
 def _stop_if_wrong(report: VerifyReport, what: str) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 import shlex
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from ...deleting import DeleteOptions, DeletePlan, DeleteReport, delete_objects
+from ...deleting import (
+    DeleteOptions,
+    DeletePlan,
+    DeleteReport,
+    delete_objects,
+    resume_deletion,
+)
 from ...errors import UsageError
+from ...removal.throttle import Limits
 from ..console import (
     Console,
     add_database,
@@ -60,13 +67,17 @@ class Command(BaseCommand):
             action="store_true",
             help="show the plan, and neither archive nor remove anything",
         )
+        _add_steps(parser)
         add_walk(parser)
         add_database(parser)
         add_report(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(self.stdout, self.stderr, options["verbosity"])
-        with translated(console, options["report"], interrupted="nothing was removed"):
+        if options["resume"]:
+            self._resume(console, options)
+            return
+        with translated(console, options["report"], interrupted=_interrupted(options)):
             references = named_objects(options)
             _check_terminal(options)
 
@@ -80,13 +91,93 @@ class Command(BaseCommand):
                 confirm=None if options["dry_run"] else confirm,
                 progress=console.progress(),
             )
+        if options["report"]:
+            write_report(options["report"], report.as_json())
         if options["dry_run"]:
             _show_plan(console, report.plan)
             console.say("Dry run: nothing was archived or removed.")
         else:
             _tell(console, report, options)
+
+    def _resume(self, console: Console, options: dict[str, Any]) -> None:
+        archive = options["resume"]
+        with translated(console, options["report"], interrupted=_interrupted(options)):
+            if options["objects"] or options["archive"] or options["no_archive"]:
+                raise UsageError(
+                    "--resume takes the objects from the archive.", hint="Name nothing else."
+                )
+            report = resume_deletion(archive, _delete_options(options), progress=console.progress())
         if options["report"]:
             write_report(options["report"], report.as_json())
+        _tell(console, report, options)
+
+
+def _add_steps(parser: ArgumentParser) -> None:
+    """The options of a removal in batches."""
+    steps = parser.add_argument_group("on a live site")
+    steps.add_argument(
+        "--commit-every",
+        metavar="N",
+        type=_positive,
+        default=0,
+        help="commit after N rows at most, instead of once; can be resumed",
+    )
+    steps.add_argument(
+        "--batch-seconds",
+        metavar="S",
+        type=_seconds,
+        default=0.2,
+        help="how long a batch is to last (default: %(default)s)",
+    )
+    steps.add_argument(
+        "--resume",
+        metavar="ARCHIVE",
+        type=file_name,
+        help="go on with a deletion that was interrupted, from its archive",
+    )
+    steps.add_argument(
+        "--max-lag",
+        metavar="S",
+        type=_seconds,
+        default=0.0,
+        help="wait for replicas behind by more",
+    )
+    steps.add_argument(
+        "--pause-file", metavar="PATH", type=file_name, help="wait while this file exists"
+    )
+    steps.add_argument(
+        "--sleep",
+        metavar="RATIO",
+        type=_seconds,
+        default=0.0,
+        help="rest RATIO seconds for each second of work",
+    )
+    steps.add_argument(
+        "--max-run-time", metavar="S", type=_seconds, default=0.0, help="stop after S seconds"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError("must be a number, more than 0")
+    return number
+
+
+def _interrupted(options: dict[str, Any]) -> str:
+    archive = options["resume"] or options["archive"]
+    if options["resume"] or options["commit_every"]:
+        return f"what was committed stays. Go on with: deleteobjects --resume {archive}"
+    return "nothing was removed"
 
 
 def _delete_options(options: dict[str, Any]) -> DeleteOptions:
@@ -98,6 +189,14 @@ def _delete_options(options: dict[str, Any]) -> DeleteOptions:
         receipt=options["receipt"] or "",
         command=shlex.join(["manage.py", *sys.argv[1:]]),
         dry_run=options["dry_run"],
+        commit_every=options["commit_every"],
+        batch_seconds=options["batch_seconds"],
+        limits=Limits(
+            max_lag_seconds=options["max_lag"],
+            pause_file=options["pause_file"] or "",
+            sleep_ratio=options["sleep"],
+            max_run_seconds=options["max_run_time"],
+        ),
     )
 
 
@@ -117,16 +216,31 @@ def _show_plan(console: Console, plan: DeletePlan) -> None:
 
 
 def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> None:
+    archive = report.receipt.archive if report.receipt else ""
     if report.archive is not None:
         console.say(
-            f"Archived {rows_text(report.archive.row_count)} in {report.archive.name} "
+            f"Archived {rows_text(report.archive.row_count)} in {archive} "
             f"(sha256 {report.archive.sha256[:12]}…)."
         )
-    console.say(f"Removed {rows_text(report.row_count)}; nothing is left that points at them.")
     if options["receipt"]:
         console.say(f"Receipt: {options['receipt']}")
-    if report.archive is not None:
-        console.say(f"To bring them back: importobjects {report.archive.name}")
+    if not report.is_finished:
+        console.show_findings(report.left)
+        raise CommandError(
+            f"Removed {report.row_count:,} of {rows_text(report.plan.row_count)}: the others stay, "
+            "because they changed or are pointed at since they were archived.\n"
+            "Delete the objects again, or mend these rows and go on with:\n"
+            f"deleteobjects --resume {archive}",
+            returncode=3,
+        )
+    console.show_findings(report.left)
+    changed = sum(report.changed_by_model.values())
+    if changed:
+        pointers = "a row that stays" if changed == 1 else f"{changed:,} rows that stay"
+        console.say(f"Changed the pointers of {pointers}.")
+    console.say(f"Removed {rows_text(report.row_count)}; nothing is left that points at them.")
+    if archive:
+        console.say(f"To bring them back: importobjects {archive}")
 
 
 def _check_terminal(options: dict[str, Any]) -> None:

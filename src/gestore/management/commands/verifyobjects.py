@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ...errors import Severity
+from ...errors import Findings, Severity
 from ...verifying import VerifyReport, verify_archive
 from ..console import (
     Console,
@@ -33,6 +33,11 @@ class Command(BaseCommand):
             "--compare", action="store_true", help="compare every row with the database's"
         )
         parser.add_argument(
+            "--absent",
+            action="store_true",
+            help="look whether anything is left, or is back, of what a deletion removed",
+        )
+        parser.add_argument(
             "--strict", action="store_true", help="refuse an archive that was edited"
         )
         add_database(parser)
@@ -44,6 +49,7 @@ class Command(BaseCommand):
             report = verify_archive(
                 named_archive(options),
                 compare=options["compare"],
+                absent=options["absent"],
                 database=options["database"],
                 strict=options["strict"],
                 progress=console.progress(),
@@ -64,6 +70,8 @@ class Command(BaseCommand):
         console.say(f"sha256 {report.sha256}")
         if report.same_by_model is not None and report.absent_by_model is not None:
             _tell_comparison(console, report, report.same_by_model, report.absent_by_model)
+        if report.left is not None:
+            _tell_absence(console, report, report.left)
 
 
 def _tell_comparison(
@@ -78,3 +86,14 @@ def _tell_comparison(
             returncode=3,
         )
     console.say("The database holds all of them, with the same values.")
+
+
+def _tell_absence(console: Console, report: VerifyReport, left: Findings) -> None:
+    if left:
+        console.show_findings(left)
+        raise CommandError(
+            f"Not absent: {len(left):,} {'row is' if len(left) == 1 else 'rows are'} there, or "
+            "point at removed ones.",
+            returncode=3,
+        )
+    console.say("None of the rows it owns is in the database, and nothing points at them.")
