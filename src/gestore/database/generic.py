@@ -125,7 +125,7 @@ class GenericDialect:
     def row_estimate(self, table: Table) -> int:
         name = quoted(self.connection, table.db_table)
         with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT 1000000) some")
+            cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT 1000000) counted")
             return int(cursor.fetchone()[0])
 
     @contextmanager
