@@ -305,7 +305,10 @@ class Removing:
         keys = [self.key(name, entry.pk) for entry in entries]
         for _, key in self.reader.resolve(name, table.key_names, keys):
             yield Finding(
-                "still-there", Severity.BLOCKER, f"{table.label}.{key_text(key)}", "is there."
+                "still-there",
+                Severity.BLOCKER,
+                f"{table.label}.{key_text(key)}",
+                "is in the database.",
             )
         for relation in self.graph.pointing_at(name):
             if not ignored(relation, self.policies):
@@ -322,7 +325,9 @@ class Removing:
         else:
             values = self._pointed_values(relation, table, entries)
             found = self.reader.holding(source, relation.columns, values)
-        for key in found:
+        # A row that was to go itself is told of as such.
+        mine = self.keys.get(relation.source)
+        for key in found if mine is None else mine.missing(found):
             yield Finding(
                 "points-at-removed",
                 Severity.BLOCKER,
