@@ -19,6 +19,7 @@ from .archive.reader import ArchiveReader, open_archive
 from .archive.storage import check_free, write_text
 from .archive.writer import Destination, Written
 from .database import journal
+from .database.cascades import Cascades
 from .database.indexes import unindexed
 from .database.replicas import lag_reasons
 from .database.transactions import failures, loading, quiet
@@ -209,8 +210,9 @@ def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> Del
     closure, tables = walk_done.closure, walk_done.graph.tables
     findings = Findings(removal.findings)
     findings.extend(plan_findings(walk_done))
-    owned = [table.name for table in _owned(walk_done)]
-    findings.extend(unindexed(walk_done.connection, walk_done.graph, owned))
+    going = {t.name: closure.taken_of(t.name).owned for t in _owned(walk_done)}
+    findings.extend(Cascades(walk_done.reader).unknown(going))
+    findings.extend(unindexed(walk_done.connection, walk_done.graph, going))
     changed = {r.name: len(keys) for r, keys in removal.changed.items()}
     staying = removal.survivors.keys_by_table
     return DeletePlan(
@@ -276,20 +278,29 @@ class _Deletion:
         shown = self._shown(confirm)
         self._check_steps()
         with Ledger() as ledger:
-            with self._planned() as planned:
-                plan = planned.plan
-                _stop_if_blocked(plan)
-                _stop_if_other(plan, shown)
-                if self.options.dry_run:
-                    return DeleteReport(plan, {}, {}, None, None)
-                removing = _removing(planned.walked, ledger, self.options)
-                written = self._archived(planned, removing)
+            plan, removing, written = self._prepared(ledger, shown)
+            if removing is None:
+                return DeleteReport(plan, {}, {}, None, None)
             if written is not None:
                 self._read_again(written, removing)
             entry = self._entry(removing, written, began)
             gone, left = self._remove(removing, entry)
         receipt = self._receipt(entry, gone, left)
         return DeleteReport(plan, gone.removed, gone.changed, written, receipt, left)
+
+    def _prepared(
+        self, ledger: Ledger, shown: DeletePlan | None
+    ) -> tuple[DeletePlan, Removing | None, Written | None]:
+        """Plan and archive in one snapshot. The walk's keys are let go with it: the removal reads
+        its own from the archive."""
+        with self._planned() as planned:
+            plan = planned.plan
+            _stop_if_blocked(plan)
+            _stop_if_other(plan, shown)
+            if self.options.dry_run:
+                return plan, None, None
+            removing = _removing(planned.walked, ledger, self.options)
+            return plan, removing, self._archived(planned, removing)
 
     def _planned(self) -> AbstractContextManager[_Planned]:
         return _planned(self.references, self.options.walk, self.progress)

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from .archive.encoding import RowEncoder, key_decoder
 from .archive.manifest import Manifest
 from .archive.values import TimeZones, decoder
+from .database.cascades import Cascades
 from .database.delete import Remover
 from .database.dialects import dialect_of
 from .database.select import Reader
@@ -82,6 +83,7 @@ class Removing:
         self.ledger = ledger
         self.reader = Reader(connection, graph)
         self.remover = Remover(connection, self.reader)
+        self.cascades = Cascades(self.reader)
         self.dialect = dialect_of(connection)
         self.keys: dict[str, KeySet] = {n: empty_keys(graph.tables[n]) for n in going}
         self.order = self._order(step_by_step=step_by_step)
@@ -268,10 +270,25 @@ class Removing:
 
     # Proof ----------------------------------------------------------------------------------------
 
-    def pointing(self, name: str, keys: Sequence[Key]) -> Iterator[tuple[Key, Finding]]:
-        """Rows that point at these and do not go themselves; each with the key it points at."""
+    def taken_unasked(self) -> Iterator[Finding]:
+        """Rows that came since the walk, and that the database itself would take along: nobody has
+        archived them. Asked when the rows they point at are locked: no more can come."""
+        if not self.cascades.relations:
+            return
+        for name in self.keys:
+            for keys in self.keys[name].batches(BATCH_ROWS):
+                for _, finding in self.pointing(name, keys, among=self.cascades.relations):
+                    yield finding
+
+    def pointing(
+        self, name: str, keys: Sequence[Key], *, among: frozenset[str] | None = None
+    ) -> Iterator[tuple[Key, Finding]]:
+        """Rows that point at these and do not go themselves, by any relation or by those named;
+        each with the key it points at."""
         for relation in self.graph.pointing_at(name):
             if relation.is_parent or ignored(relation, self.policies):
+                continue
+            if among is not None and relation.name not in among:
                 continue
             mine = self.keys.get(relation.source)
             for lot in batches(self.reader.pointing(relation, name, keys), BATCH_ROWS):
@@ -391,6 +408,10 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
     check_unchanged(removing, progress)
     changes = Findings(_change_all(removing, gone))
     _refuse(changes, "Nothing was removed: rows changed since they were archived.")
+    _refuse(
+        Findings(removing.taken_unasked()),
+        "Nothing was removed: rows that are to go are pointed at by others.",
+    )
     _announce_all(removing)
     progress.begin("Removing", removing.total)
     with removing.unchecked():

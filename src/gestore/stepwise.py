@@ -148,6 +148,9 @@ class Stepwise:
         """Tables whose rows point at each other in circles that cannot be opened."""
         removing = self.removing
         removed: Counter[str] = Counter()
+        for name in names:
+            for keys in removing.keys[name].batches(BATCH_ROWS):
+                self._stop_if_pointed_at(name, keys)
         with removing.unchecked():
             for name in names:
                 for entries in batches(removing.ledger.going(name), BATCH_ROWS):
@@ -155,9 +158,6 @@ class Stepwise:
                     keys = [removing.key(name, entry.pk) for entry in going]
                     removed[removing.graph.tables[name].label] += removing.delete(name, keys)
                     self.progress.advance(len(entries))
-        for name in names:
-            for keys in removing.keys[name].batches(BATCH_ROWS):
-                self._stop_if_pointed_at(name, keys)
         removing.dialect.settle_constraints()
         self._record(removed=removed, changed=Counter())
 
@@ -206,8 +206,9 @@ class Stepwise:
 
         try:
             with transaction.atomic(using=self.connection.alias):
-                count = self.removing.delete(name, keys)
+                # Before: a constraint of the database's own might take along what nobody archived.
                 self._stop_if_pointed_at(name, keys)
+                count = self.removing.delete(name, keys)
                 self.removing.dialect.settle_constraints()
                 return count
         except Held as held:

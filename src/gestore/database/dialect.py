@@ -26,6 +26,17 @@ class Condition:
     parameters: tuple[Parameter, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DeleteAction:
+    """A constraint by which the database itself removes or changes rows of `table`; names as the
+    database has them."""
+
+    table: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
 class Dialect(Protocol):
     """One database's ways. Methods that ask use the connection they were made with."""
 
@@ -103,6 +114,9 @@ class Dialect(Protocol):
 
     def highest_key(self, table: Table) -> int:
         """At least the highest key given so far."""
+
+    def delete_actions(self) -> Iterable[DeleteAction]:
+        """The constraints that act when a row is deleted: neither RESTRICT nor NO ACTION."""
 
     def row_estimate(self, table: Table) -> int:
         """About how many rows the table has."""

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, Parameter, quoted
+from .dialect import Adapter, Condition, DeleteAction, Parameter, quoted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -121,6 +121,9 @@ class GenericDialect:
             cursor.execute(f"SELECT max({column}) FROM {name}")
             (highest,) = cursor.fetchone()
         return highest or 0
+
+    def delete_actions(self) -> Iterable[DeleteAction]:
+        return []
 
     def row_estimate(self, table: Table) -> int:
         name = quoted(self.connection, table.db_table)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import groupby
 from typing import Any
 
 from ..errors import DatabaseFailed
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
+from .dialect import DeleteAction
 from .generic import GenericDialect
 
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
@@ -115,6 +117,28 @@ class MySQLDialect(GenericDialect):
     def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
         if table.is_auto_key and self.highest_key(table) < key:
             bump(key)
+
+    def delete_actions(self) -> Iterable[DeleteAction]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT k.TABLE_NAME, k.CONSTRAINT_NAME, k.COLUMN_NAME, k.REFERENCED_TABLE_NAME,"
+                " k.REFERENCED_COLUMN_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS r"
+                " JOIN information_schema.KEY_COLUMN_USAGE k"
+                " ON k.CONSTRAINT_SCHEMA = r.CONSTRAINT_SCHEMA"
+                " AND k.CONSTRAINT_NAME = r.CONSTRAINT_NAME AND k.TABLE_NAME = r.TABLE_NAME"
+                " WHERE r.CONSTRAINT_SCHEMA = DATABASE()"
+                " AND r.DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION')"
+                " ORDER BY k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION"
+            )
+            rows = cursor.fetchall()
+        for (name, _, target), group in groupby(rows, key=lambda row: (row[0], row[1], row[3])):
+            pairs = [(column, pointed) for _, _, column, _, pointed in group]
+            yield DeleteAction(
+                name,
+                tuple(column for column, _ in pairs),
+                target,
+                tuple(pointed for _, pointed in pairs),
+            )
 
     def highest_key(self, table: Table) -> int:
         with self.connection.cursor() as cursor:

@@ -14,7 +14,7 @@ from django.db import transaction
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, Parameter, quoted
+from .dialect import Adapter, Condition, DeleteAction, Parameter, quoted
 from .generic import GenericDialect
 
 # The types that arrays of keys are sent as; of others the column's own type.
@@ -97,6 +97,22 @@ class PostgreSQLDialect(GenericDialect):
         return {
             relation.name for relation in relations if _place(relation, graph_tables) in immediate
         }
+
+    def delete_actions(self) -> Iterable[DeleteAction]:
+        columns = (
+            "array(SELECT a.attname::text FROM unnest(c.{0}key) WITH ORDINALITY k(number, place)"
+            " JOIN pg_attribute a ON a.attrelid = c.{0}relid AND a.attnum = k.number"
+            " ORDER BY k.place)"
+        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT c.conrelid::regclass::text, {columns.format('con')},"
+                f" c.confrelid::regclass::text, {columns.format('conf')}"
+                " FROM pg_constraint c WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd')"
+            )
+            rows = cursor.fetchall()
+        for name, names, target, pointed in rows:
+            yield DeleteAction(name.strip('"'), tuple(names), target.strip('"'), tuple(pointed))
 
     def settle_constraints(self) -> None:
         with self.connection.cursor() as cursor:

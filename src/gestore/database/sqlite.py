@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from itertools import groupby
 
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
-from .dialect import Condition, Parameter
+from .dialect import Condition, DeleteAction, Parameter
 from .generic import GenericDialect
 
 # What Django's own converter keeps of a decimal, which is a float of 64 bits there.
@@ -67,6 +68,25 @@ class SQLiteDialect(GenericDialect):
             )
             (given,) = cursor.fetchone()
         return max(given or 0, super().highest_key(table))
+
+    def delete_actions(self) -> Iterable[DeleteAction]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                'SELECT m.name, f.id, f."from", f."table", f."to"'
+                " FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f"
+                " WHERE m.type = 'table' AND f.on_delete NOT IN ('NO ACTION', 'RESTRICT')"
+                " ORDER BY m.name, f.id, f.seq"
+            )
+            rows = cursor.fetchall()
+        for (name, _, target), group in groupby(rows, key=lambda row: (row[0], row[1], row[3])):
+            pairs = [(column, pointed) for _, _, column, _, pointed in group]
+            yield DeleteAction(
+                name,
+                tuple(column for column, _ in pairs),
+                target,
+                # A constraint that names no column means the primary key.
+                tuple(pointed or "rowid" for _, pointed in pairs),
+            )
 
     def settle_constraints(self) -> None:
         """Nothing to ask: SQLite checks at COMMIT, and every pointer was verified before."""
