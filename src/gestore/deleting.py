@@ -22,7 +22,7 @@ from .database import journal
 from .database.cascades import Cascades
 from .database.indexes import unindexed
 from .database.replicas import lag_reasons
-from .database.transactions import failures, loading, quiet
+from .database.transactions import failures, loading, quiet, snapshot
 from .errors import (
     ArchiveDamaged,
     Finding,
@@ -384,8 +384,10 @@ class _Deletion:
     ) -> tuple[Gone, Sequence[Finding]]:
         if self.options.commit_every:
             alias = removing.connection.alias
+            # No lock while all is compared: each batch compares its own rows again, locked.
+            with snapshot(removing.connection):
+                check_unchanged(removing, self.progress, locked=False)
             with loading(removing.connection, keep=True):
-                check_unchanged(removing, self.progress)
                 number = journal.begin(alias, entry)
             return _stepwise(removing, number, self.options, self.progress, self.clock)
         for _ in range(_MOST_ATTEMPTS - 1):

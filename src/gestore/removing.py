@@ -430,21 +430,22 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
     return gone
 
 
-def check_unchanged(removing: Removing, progress: Progress) -> None:
+def check_unchanged(removing: Removing, progress: Progress, *, locked: bool = True) -> None:
     """Every row is what was archived, and is locked as it is; else `Refused` with those that are
     not."""
     progress.begin("Comparing", removing.total)
     _refuse(
-        Findings(_all_differing(removing, progress)),
+        Findings(_all_differing(removing, progress, locked=locked)),
         "Nothing was removed: rows changed since they were archived.",
     )
     progress.end()
 
 
-def _all_differing(removing: Removing, progress: Progress) -> Iterator[Finding]:
+def _all_differing(removing: Removing, progress: Progress, *, locked: bool) -> Iterator[Finding]:
     for name in removing.keys:
         for entries in batches(removing.ledger.going(name), BATCH_ROWS):
-            for _, finding in removing.differing(name, entries, may_be_gone=False):
+            differing = removing.differing(name, entries, may_be_gone=False, locked=locked)
+            for _, finding in differing:
                 yield finding
             progress.advance(len(entries))
 
