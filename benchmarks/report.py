@@ -29,8 +29,8 @@ database server. Exports and imports ran with `DEBUG` on; what arrived was count
 *Conflict search* (`python -m benchmarks conflicts`) is the check of an import into a library that
 is full of other people's rows. Nearly all keys of the archive are taken there, so that its rows get
 new ones (`--on-conflict remap`); imported once more, all of them are there, known by the record of
-the first import. "Here" are the rows of the largest table, "readings" says how often the check read
-the archive, and the statements are those of the check.
+the first import, and there is little to do but to check. "Here" are the rows of the largest table,
+"readings" says how often the check read the archive, and the statements are those of the check.
 """
 
 
