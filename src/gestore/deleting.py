@@ -149,6 +149,7 @@ class DeleteReport:
     def as_json(self) -> dict[str, JsonValue]:
         return {
             **self.plan.as_json(),
+            "planned": dict(self.plan.removed_by_model),
             "removed": dict(self.removed_by_model),
             "archive": self.archive.name if self.archive else "",
             "sha256": self.archive.sha256 if self.archive else "",
@@ -180,6 +181,7 @@ def delete_objects(
     `confirm` is shown the plan and may say no (`GestoreError`); no transaction is open while it
     thinks, and if the rows are others afterwards nothing is done. Raises `Refused` with every
     blocker, or with every row that changed since it was archived; the database is then as it was.
+    A dry run returns the plan, blockers and all.
     """
     deletion = _Deletion(tuple(references), options, progress or Silence(), clock or now)
     return deletion.run(confirm)
@@ -274,9 +276,9 @@ class _Deletion:
             self.destination.check()
         if self.options.receipt:
             check_free(Path(self.options.receipt), overwrite=False)
+        self._check_steps()
         began = self.clock()
         shown = self._shown(confirm)
-        self._check_steps()
         with Ledger() as ledger:
             plan, removing, written = self._prepared(ledger, shown)
             if removing is None:
@@ -295,10 +297,10 @@ class _Deletion:
         its own from the archive."""
         with self._planned() as planned:
             plan = planned.plan
-            _stop_if_blocked(plan)
-            _stop_if_other(plan, shown)
             if self.options.dry_run:
                 return plan, None, None
+            _stop_if_blocked(plan)
+            _stop_if_other(plan, shown)
             removing = _removing(planned.walked, ledger, self.options)
             return plan, removing, self._archived(planned, removing)
 
@@ -389,7 +391,8 @@ class _Deletion:
                 check_unchanged(removing, self.progress, locked=False)
             with loading(removing.connection, keep=True):
                 number = journal.begin(alias, entry)
-            return _stepwise(removing, number, self.options, self.progress, self.clock)
+            with _resumable(entry.archive):
+                return _stepwise(removing, number, self.options, self.progress, self.clock)
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
                 return self._remove_at_once(removing, entry), ()
@@ -459,9 +462,10 @@ class _Resumption:
                 graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
             )
             self._learn(opened_archive, removing)
-            gone, left = _stepwise(
-                removing, record.pk, self.options, self.progress, self.clock, is_resumed=True
-            )
+            with _resumable(self.archive):
+                gone, left = _stepwise(
+                    removing, record.pk, self.options, self.progress, self.clock, is_resumed=True
+                )
         entry = journal.RemovalEntry(
             self.archive,
             record.sha256,
@@ -483,6 +487,16 @@ class _Resumption:
             raise ArchiveDamaged(
                 f"{archive.name} was changed after it was written: nothing more was removed."
             )
+
+
+@contextmanager
+def _resumable(archive: str) -> Iterator[None]:
+    """What breaks off a removal in batches leaves what was committed, and is told so."""
+    try:
+        yield
+    except GestoreError as error:
+        error.hint = f"What was committed stays. Go on with: deleteobjects --resume {archive}"
+        raise
 
 
 def _stepwise(
@@ -573,7 +587,11 @@ def _removing(walk_done: Walked, ledger: Ledger, options: DeleteOptions) -> Remo
 
 def _stop_if_blocked(plan: DeletePlan) -> None:
     if plan.blockers:
-        raise Refused("Nothing was removed: other rows stand in the way.", plan.findings)
+        raise Refused(
+            "Nothing was removed: other rows stand in the way.",
+            plan.findings,
+            hint="See all that would go with -n/--dry-run.",
+        )
 
 
 def _stop_if_other(plan: DeletePlan, shown: DeletePlan | None) -> None:

@@ -182,9 +182,11 @@ class Removing:
 
     # Survivors' pointers --------------------------------------------------------------------------
 
-    def change(self, name: str, entries: Sequence[ChangedEntry]) -> Iterator[Finding]:
-        """Give survivors the pointers that their `on_delete` says. A row that points elsewhere
-        since it was archived is let be, and told of."""
+    def change(
+        self, name: str, entries: Sequence[ChangedEntry], changed: Counter[str]
+    ) -> Iterator[Finding]:
+        """Give survivors the pointers that their `on_delete` says, and count the rows. A row that
+        points elsewhere since it was archived is let be, and told of."""
         table = self.graph.tables[name]
         encode = self._encoder(table)
         keys = [self.key(name, entry.pk) for entry in entries]
@@ -192,6 +194,7 @@ class Removing:
             _text(row.pk): row.fields
             for row in map(encode, self.reader.rows_of(table, keys, locked=True))
         }
+        moved: set[str] = set()
         for relation in self.graph.pointing_from(name):
             wanted = [e for e in entries if relation.field_name in e.changed]
             if not wanted:
@@ -204,6 +207,7 @@ class Removing:
                 now = None if fields is None else {n: fields[n] for n in relation.columns}
                 if now == {n: entry.fields[n] for n in relation.columns}:
                     pointing.append(self.key(name, entry.pk))
+                    moved.add(_text(entry.pk))
                 elif now is not None and now != left:
                     yield _since(
                         f"{table.label}.{_shown(entry.pk)}",
@@ -212,6 +216,8 @@ class Removing:
             if pointing:
                 columns = [table.column(column) for column in relation.columns]
                 self.remover.point(table, columns, values, pointing)
+        if moved:
+            changed[table.label] += len(moved)
 
     def _encoded(
         self, table: Table, relation: Relation, values: Sequence[Value]
@@ -453,8 +459,7 @@ def _all_differing(removing: Removing, progress: Progress, *, locked: bool) -> I
 def _change_all(removing: Removing, gone: Gone) -> Iterator[Finding]:
     for name in removing.ledger.changing_counts():
         for entries in batches(removing.ledger.changing(name), BATCH_ROWS):
-            yield from removing.change(name, entries)
-            gone.changed[removing.graph.tables[name].label] += len(entries)
+            yield from removing.change(name, entries, gone.changed)
 
 
 def _announce_all(removing: Removing) -> None:

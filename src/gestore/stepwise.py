@@ -128,9 +128,9 @@ class Stepwise:
     # Steps ----------------------------------------------------------------------------------------
 
     def _change(self, name: str, entries: Sequence[ChangedEntry]) -> None:
-        label = self.removing.graph.tables[name].label
-        self.left.findings.extend(self.removing.change(name, entries))
-        self._record(removed=Counter(), changed=Counter({label: len(entries)}))
+        changed: Counter[str] = Counter()
+        self.left.findings.extend(self.removing.change(name, entries, changed))
+        self._record(removed=Counter(), changed=changed)
 
     def _empty(self, name: str, entries: Sequence[Entry]) -> None:
         going = self._still_the_same(name, entries)

@@ -20,7 +20,7 @@ DJANGO_OPTIONS = frozenset(
     | {"--force-color", "--skip-checks", "--verbosity"}
 )
 # What `Finding` is made of, or a function that makes one.
-FINDING_CODE = re.compile(r'(?:Finding|_find)\(\s*"([a-z-]+)"')
+FINDING_CODE = re.compile(r'(?:Finding|[._]find)\(\s*"([a-z-]+)"')
 
 
 def options_of(command: str) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -28,6 +29,7 @@ from ..console import (
     checks_without_databases,
     count_lines,
     file_name,
+    is_error,
     named_objects,
     rows_text,
     translated,
@@ -82,7 +84,7 @@ class Command(BaseCommand):
             _check_terminal(options)
 
             def confirm(plan: DeletePlan) -> bool:
-                _show_plan(console, plan)
+                _show_plan(console, plan, is_archived=not options["no_archive"])
                 return options["no_input"] or _agrees(references)
 
             report = delete_objects(
@@ -91,13 +93,12 @@ class Command(BaseCommand):
                 confirm=None if options["dry_run"] else confirm,
                 progress=console.progress(),
             )
+        if options["dry_run"]:
+            _tell_plan(console, report.plan, options)
+            return
         if options["report"]:
             write_report(options["report"], report.as_json())
-        if options["dry_run"]:
-            _show_plan(console, report.plan)
-            console.say("Dry run: nothing was archived or removed.")
-        else:
-            _tell(console, report, options)
+        _tell(console, report, options)
 
     def _resume(self, console: Console, options: dict[str, Any]) -> None:
         archive = options["resume"]
@@ -105,6 +106,11 @@ class Command(BaseCommand):
             if options["objects"] or options["archive"] or options["no_archive"]:
                 raise UsageError(
                     "--resume takes the objects from the archive.", hint="Name nothing else."
+                )
+            if options["dry_run"]:
+                raise UsageError(
+                    "--resume goes on with what was begun: there is no dry run of it.",
+                    hint="What is left is shown by: verifyobjects --absent",
                 )
             report = resume_deletion(archive, _delete_options(options), progress=console.progress())
         if options["report"]:
@@ -200,19 +206,49 @@ def _delete_options(options: dict[str, Any]) -> DeleteOptions:
     )
 
 
-def _show_plan(console: Console, plan: DeletePlan) -> None:
-    console.say(f"To remove: {rows_text(plan.row_count)}")
-    for line in count_lines(plan.removed_by_model):
-        console.say(line)
-    if plan.changed_by_relation:
-        console.say("To change: pointers of rows that stay")
-        for line in count_lines(plan.changed_by_relation):
-            console.say(line)
-    if plan.staying_by_model:
-        console.say("To stay, because others need them:")
-        for line in count_lines(plan.staying_by_model):
-            console.say(line)
+def _show_plan(console: Console, plan: DeletePlan, *, is_archived: bool) -> None:
+    pointers = "1 pointer" if plan.changed_count == 1 else f"{plan.changed_count:,} pointers"
+    _show_counts(console, f"To remove: {rows_text(plan.row_count)}", plan.removed_by_model)
+    _show_counts(
+        console,
+        f"To change, as on_delete says: {pointers} of rows that stay",
+        plan.changed_by_relation,
+    )
+    _show_counts(
+        console,
+        f"To stay, because others need them: {_rows_in(plan.staying_by_model)}",
+        plan.staying_by_model,
+    )
+    if is_archived:
+        _show_counts(
+            console,
+            f"To stay, and be archived with them: {_rows_in(plan.shared_by_model)}",
+            plan.shared_by_model,
+        )
     console.show_findings(plan.findings)
+
+
+def _show_counts(console: Console, title: str, counts: Mapping[str, int]) -> None:
+    if counts:
+        console.say(title)
+        for line in count_lines(counts):
+            console.say(line)
+
+
+def _rows_in(counts: Mapping[str, int]) -> str:
+    return rows_text(sum(counts.values()))
+
+
+def _tell_plan(console: Console, plan: DeletePlan, options: dict[str, Any]) -> None:
+    _show_plan(console, plan, is_archived=not options["no_archive"])
+    if options["report"]:
+        write_report(options["report"], plan.as_json())
+    if plan.blockers:
+        raise CommandError(
+            "Nothing could be removed: other rows stand in the way.",
+            returncode=1 if is_error(plan.findings) else 3,
+        )
+    console.say("Dry run: nothing was archived or removed.")
 
 
 def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> None:
@@ -227,10 +263,11 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
     if not report.is_finished:
         console.show_findings(report.left)
         raise CommandError(
-            f"Removed {report.row_count:,} of {rows_text(report.plan.row_count)}: the others stay, "
-            "because they changed or are pointed at since they were archived.\n"
-            "Delete the objects again, or mend these rows and go on with:\n"
-            f"deleteobjects --resume {archive}",
+            f"Removed {report.row_count:,} of {rows_text(report.plan.row_count)}.\n"
+            "The others stay: they changed, or others point at them, since they were\n"
+            "archived. Mend these rows and go on with:\n"
+            f"deleteobjects --resume {archive}\n"
+            "Or delete the objects again, into another archive; keep this one too.",
             returncode=3,
         )
     console.show_findings(report.left)
