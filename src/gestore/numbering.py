@@ -27,7 +27,10 @@ def key_overflows(graph: Graph, writer: Writer, examination: Examination) -> Ite
                     table.label,
                     f"{wanted:,} new keys are wanted, and its {table.key_columns[0].type_name} "
                     f"has room for {max(0, room):,}.",
-                    "Widen the key, or choose another strategy for this model.",
+                    # Pairs of an automatic table get new keys under every strategy but refuse.
+                    "Widen the key."
+                    if table.through_of
+                    else "Widen the key, or choose another strategy for this model.",
                 )
 
 

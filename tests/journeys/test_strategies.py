@@ -1,9 +1,11 @@
 """What does each strategy make of each conflict, for every key, and does nobody else notice?"""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import models
@@ -11,6 +13,7 @@ from django.test import override_settings
 
 import gestore
 from gestore import Finding, Policy, Severity, Strategy
+from tests.journeys import archives
 from tests.journeys.key_maps import KeyMap, joined, replaced, text, translated
 from tests.journeys.trips import dump, export, load
 from tests.zoo import compare
@@ -260,3 +263,127 @@ def _check_label(meeting: Meeting, keymap: KeyMap, outcome: str) -> None:
         # Both halves of one object share one fate.
         outcomes |= dict.fromkeys(meeting.upper, outcome)
     meeting.check(keymap, outcomes)
+
+
+# Pairs of automatic many-to-many tables -----------------------------------------------------------
+
+PAIR = zoo.Menagerie.tags.through
+# The archived pairs: of the first the target says the same under another key, of the second not.
+# Both keys are those of pairs that are somebody else's there.
+KNOWN, UNKNOWN, KNOWN_AS = Placed(PAIR, 3), Placed(PAIR, 4), 7
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> str:
+    """An archive of a menagerie with two tags; the target has all three rows, and others."""
+    for using in ("default", "target"):
+        with inserting(using) as inserter:
+            home = inserter.put(zoo.Menagerie, id=1, name="home")
+            tags = [inserter.put(zoo.Tag, id=n, label=f"tag {n}") for n in (5, 6)]
+            whose = home
+            if using == "target":
+                whose = inserter.put(zoo.Menagerie, id=70, name="somebody's")
+                inserter.put(PAIR, id=KNOWN_AS, menagerie=home, tag=tags[0])
+            for placed, tag in zip((KNOWN, UNKNOWN), tags, strict=True):
+                inserter.put(PAIR, id=placed.key, menagerie=whose, tag=tag)
+    archive = str(tmp_path / "pairs.json")
+    export(home, archive)
+    return archive
+
+
+def _pairs_loaded(archive: str, **options: Any) -> None:
+    """The pair that is here is here, the other one is new, and nobody's pair was lost."""
+    before, written = dump("target"), f"{archive}.keys"
+    report = load(archive, keymap=written, verify=True, **options)
+    assert report.loaded_by_model == report.renewed_by_model == {PAIR._meta.label: 1}
+    assert (report.kept_count, report.overridden_count) == (0, 0)
+    keymap = KeyMap.read(written)
+    assert keymap.outcomes[_place(KNOWN)] == "here"
+    assert keymap.targets[_place(KNOWN)] == KNOWN_AS
+    after = dump("target")
+    expected = joined(before, translated(dump("default"), keymap, outcome="loaded"))
+    assert compare.difference(expected, after) == []
+    again = load(archive, keymap=written, **{**options, "resolutions": ""})
+    assert again.loaded_count == 0
+    assert KeyMap.read(written).targets == keymap.targets
+    assert compare.difference(after, dump("target")) == []
+    gestore.undo_import(report.number, database="target")
+    assert compare.difference(before, dump("target")) == []
+
+
+def _pairs_refused(archive: str, **options: Any) -> Finding:
+    before = dump("target")
+    with pytest.raises(gestore.Refused) as refusal:
+        load(archive, **options)
+    assert compare.difference(before, dump("target")) == []
+    (finding,) = refusal.value.findings
+    return finding
+
+
+@pytest.mark.parametrize("how", ["run", "model"])
+@pytest.mark.parametrize(
+    "strategy",
+    [Strategy.KEEP, Strategy.OVERRIDE, Strategy.REMAP],
+    ids=lambda strategy: strategy.value,
+)
+def test_pair_is_known_by_what_it_pairs(strategy: Strategy, how: str, pairs: str) -> None:
+    by_model = {"strategies": {PAIR._meta.label: strategy}}
+    _pairs_loaded(pairs, **({"on_conflict": strategy} if how == "run" else by_model))
+
+
+def test_pair_under_a_key_of_another_is_refused_with_the_advice_that_saves_both(pairs: str) -> None:
+    written = f"{pairs}.resolutions"
+    finding = _pairs_refused(pairs, write_resolutions=written)
+    assert (finding.code, finding.subject) == ("key-conflict", UNKNOWN.reference)
+    assert finding.hint == ""
+    (entry,) = json.loads(Path(written).read_text())["resolutions"]
+    assert entry["actions"] == ["refuse", "remap"]
+    # Even of a file that was made up by hand nobody's pair is taken or overwritten.
+    for action in ("keep", "override", "remap"):
+        made_up = {"version": 1, "resolutions": [entry | {"action": action, "actions": None}]}
+        Path(written).write_text(json.dumps(made_up))
+        _pairs_loaded(pairs, resolutions=written)
+
+
+def test_pair_that_is_here_is_no_conflict_whatever_is_done_with_others(pairs: str) -> None:
+    with inserting("target") as inserter:
+        inserter.put(PAIR, id=8, menagerie=1, tag=6)
+    before = dump("target")
+    for strategy in Strategy:
+        report = load(pairs, on_conflict=strategy)
+        assert (report.loaded_count, report.here_count) == (0, 5)
+    assert compare.difference(before, dump("target")) == []
+    seen = gestore.verify_archive(pairs, compare=True, database="target")
+    assert seen.same_by_model is not None
+    assert seen.same_by_model[PAIR._meta.label] == 2
+
+
+@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+def test_pair_is_known_in_an_archive_in_any_order(strategy: Strategy, pairs: str) -> None:
+    """Read first, the archived pairs look like those of whoever has the menagerie's key here."""
+    zoo.Menagerie.objects.using("target").filter(pk=1).update(name="another's")
+    archives.edit(pairs, lambda found: found.reverse())
+    before = dump("target")
+    if strategy is Strategy.REFUSE:
+        finding = _conflict_of(pairs, "zoo.Menagerie.1")
+        assert finding.code == "key-conflict"
+        assert compare.difference(before, dump("target")) == []
+        return
+    report = load(pairs, on_conflict=strategy, keymap=f"{pairs}.keys", verify=True)
+    keymap = KeyMap.read(f"{pairs}.keys")
+    became = {keymap.outcomes[_place(placed)] for placed in (KNOWN, UNKNOWN)}
+    # A menagerie that moves takes both along; one that stays has one of them.
+    assert became == ({"loaded"} if strategy is Strategy.REMAP else {"here", "loaded"})
+    assert report.loaded_by_model[PAIR._meta.label] == (2 if strategy is Strategy.REMAP else 1)
+    ours = translated(dump("default"), keymap, outcome="loaded")
+    expected = joined(before, ours)
+    expected = replaced(expected, translated(dump("default"), keymap, outcome="overridden"))
+    assert compare.difference(expected, dump("target")) == []
+    assert load(pairs, on_conflict=strategy).loaded_count == 0
+
+
+def _conflict_of(archive: str, subject: str) -> Finding:
+    with pytest.raises(gestore.Refused) as refusal:
+        load(archive)
+    (finding,) = [f for f in refusal.value.findings if f.subject == subject]
+    return finding

@@ -48,9 +48,17 @@ AT_A = {KEEPER: "keeper-1", ANNA: "anna", BORIS: "boris", CLARA: "clara"}
 # The night shift is unknown at B, where its key is another group's.
 GROUPS_AT_A = {1: "keepers", 2: "vets", 3: "night shift"}
 GROUPS_AT_B = {1: "office", 2: "keepers", 3: "vets"}
-# Boris is a vet at B too, and the row that says so has the same key.
+# Boris is a vet at B too, and the row that says so has the same key; anna's has another one.
 MEMBERS_AT_A = [(KEEPER, 1), (KEEPER, 3), (ANNA, 2), (BORIS, 2), (CLARA, 1)]
-MEMBERS_AT_B = [(DORA, 1), (DORA, 2), (DORA, 3), (BORIS, 3), (STRANGER, 1), (STRANGER, 2)]
+MEMBERS_AT_B = [
+    (DORA, 1),
+    (DORA, 2),
+    (DORA, 3),
+    (BORIS, 3),
+    (STRANGER, 1),
+    (STRANGER, 2),
+    (ANNA_AT_B, 3),
+]
 ALLOWED_AT_A = [
     (KEEPER, "change_animal"),
     (KEEPER, "add_user"),

@@ -18,7 +18,7 @@ from gestore.load.conflicts import Examiner
 from gestore.load.decoding import Decoding
 from gestore.load.keymap import KeyMap
 from gestore.load.loader import Loaded, Loader
-from gestore.load.meeting import Ground
+from gestore.load.meeting import Fates, Ground
 from gestore.load.strategies import Strategies, Strategy
 from gestore.load.verdicts import Examination
 from gestore.rows import ArchivedRow, JsonValue, Key, Value
@@ -230,14 +230,33 @@ class Trip:
     def __post_init__(self) -> None:
         made = manifest(*self.rows, external=self.external, policies=self.policies)
         self.decoding = Decoding(self.graph, made, ZONES)
+        self.fates: Fates = {}
         self.examiner = self._examiner()
 
-    def _examiner(self) -> Examiner:
+    def _examiner(self, *, is_first: bool = False) -> Examiner:
         strategies = Strategies(self.strategy, self.by_table)
-        return Examiner(Ground(self.graph, self.decoding, self.site, strategies, self.keymap))
+        return Examiner(
+            Ground(
+                self.graph,
+                self.decoding,
+                self.site,
+                strategies,
+                self.keymap,
+                fates=self.fates,
+                is_first=is_first,
+            )
+        )
 
     def examine(self) -> Examination:
         return self.examiner.examine(self.rows)
+
+    def settle(self) -> Examination:
+        """Examine as often as it takes: rows of a circle look ahead."""
+        for number in range(10):
+            examination = self._examiner(is_first=number == 0).examine(self.rows)
+            if examination.is_settled:
+                return examination
+        raise AssertionError("It does not settle.")
 
     def codes(self) -> list[str]:
         """The codes of what stands in the way."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gestore.archive.manifest import ExternalRow
 from gestore.errors import Finding, Severity
+from gestore.load.keymap import Fresh
 from gestore.load.strategies import Strategy
-from gestore.rows import ArchivedRow
+from gestore.rows import ArchivedRow, JsonValue
+from gestore.schema.graph import Graph
+from gestore.schema.relation import Relation, RelationKind
+from gestore.schema.table import Kind
 
-from .site import Site, Trip, archived
+from .site import GRAPH, Site, Trip, archived
 
 
 def menagerie(pk: int = 1, name: str = "one") -> ArchivedRow:
@@ -283,6 +289,118 @@ def test_half_of_an_object_is_not_grafted_onto_another() -> None:
         archived("zoo.Car", 5, doors=3),
     ]
     assert Trip(rows, site, strategy=Strategy.KEEP).codes() == ["grafted"]
+
+
+# Pairs of automatic many-to-many tables -----------------------------------------------------------
+
+
+def pair(pk: JsonValue, menagerie: int, tag: int) -> ArchivedRow:
+    return archived("zoo.Menagerie_tags", pk, menagerie=menagerie, tag=tag)
+
+
+def paired() -> Site:
+    """The archived menagerie and tags, another menagerie, and its tags."""
+    site = Site()
+    site.put("zoo.Menagerie", id=1, name="one")
+    site.put("zoo.Menagerie", id=70, name="other")
+    for number in (5, 6):
+        site.put("zoo.Tag", id=number, label=f"t{number}")
+    site.put("zoo.Menagerie_tags", id=3, menagerie=70, tag=5)
+    site.put("zoo.Menagerie_tags", id=4, menagerie=70, tag=6)
+    site.put("zoo.Menagerie_tags", id=7, menagerie=1, tag=5)
+    return site
+
+
+PAIRS = [menagerie(), tag(5, "t5"), tag(6, "t6"), pair(3, 1, 5), pair(4, 1, 6)]
+
+
+def in_a_circle(key_kind: Kind = Kind.INTEGER) -> Graph:
+    """The graph as it were if menageries pointed at pairs: what a pair points at is then decided
+    after it has been looked at once."""
+    back = Relation(
+        "zoo.Menagerie.opened",
+        RelationKind.DECLARED,
+        "zoo.menagerie",
+        ("opened",),
+        "zoo.menagerie_tags",
+        ("id",),
+        points_at_key=True,
+        is_nullable=True,
+        is_constrained=False,
+        on_delete="CASCADE",
+    )
+    return Graph(GRAPH.tables.values(), [*GRAPH.relations, back])
+
+
+@pytest.mark.parametrize("graph", [GRAPH, in_a_circle()], ids=["in order", "in a circle"])
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+def test_pair_is_known_by_what_it_pairs(strategy: Strategy, turned: bool, graph: Graph) -> None:
+    rows = PAIRS[::-1] if turned else PAIRS
+    trip = Trip(rows, paired(), strategy=strategy, graph=graph)
+    examination = trip.settle()
+    verdict = examination.verdicts["zoo.menagerie_tags"]
+    assert 3 in verdict.here
+    assert trip.keymap.target("zoo.menagerie_tags", ("id",), 3) == 7
+    assert (len(verdict.kept), len(verdict.overridden)) == (0, 0)
+    if strategy is Strategy.REFUSE:
+        (finding,) = examination.findings
+        assert (finding.code, finding.subject) == ("key-conflict", "zoo.Menagerie_tags.4")
+        assert finding.details is not None
+        assert finding.details["actions"] == ["refuse", "remap"]
+    else:
+        assert list(examination.findings) == []
+        assert (verdict.loaded_count, verdict.renewed_count) == (1, 1)
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+def test_pair_of_rows_that_get_new_keys_is_nobody_elses(turned: bool) -> None:
+    """Read before the menagerie, it looks as if it were the pair of the menagerie here."""
+    site = paired()
+    site.put("zoo.Menagerie", id=1, name="somebody's")
+    rows = PAIRS[::-1] if turned else PAIRS
+    trip = Trip(rows, site, strategy=Strategy.REMAP)
+    examination = trip.settle()
+    assert list(examination.findings) == []
+    assert examination.verdicts["zoo.menagerie_tags"].loaded_count == 2
+    assert all(
+        trip.keymap.target("zoo.menagerie_tags", ("id",), key) == Fresh("zoo.menagerie_tags", key)
+        for key in (3, 4)
+    )
+
+
+@pytest.mark.parametrize("strategy", [Strategy.KEEP, Strategy.OVERRIDE, Strategy.REMAP])
+def test_pair_whose_key_cannot_be_new_is_a_conflict_without_bad_advice(strategy: Strategy) -> None:
+    table = GRAPH.table("zoo.Menagerie_tags")
+    key, *others = table.columns
+    steady = replace(table, columns=(replace(key, kind=Kind.TEXT), *others))
+    graph = Graph([*(t for t in GRAPH.tables.values() if t != table), steady], GRAPH.relations)
+    site = Site()
+    site.put("zoo.Menagerie_tags", id="3", menagerie=70, tag=5)
+    trip = Trip([*PAIRS[:3], pair("3", 1, 5)], site, strategy=strategy, graph=graph)
+    (finding,) = trip.settle().findings
+    assert finding.message == (
+        "is here with other values: menagerie (70 here, 1 archived); "
+        "its key (id) cannot be made anew."
+    )
+    assert finding.hint == "Give the pair that is here another key."
+    assert finding.details is not None
+    assert finding.details["actions"] == ["refuse"]
+
+
+def test_pairs_cost_no_question_more() -> None:
+    def asked(site: Site) -> list[str]:
+        site.questions.clear()
+        trip = Trip(PAIRS, site, strategy=Strategy.KEEP)
+        trip.examine()
+        return [question for question in site.questions if "_tags" in question]
+
+    by_pair = "matching zoo.Menagerie_tags: menagerie, tag"
+    by_key = "matching zoo.Menagerie_tags: id"
+    assert asked(Site()) == [by_pair, by_key]
+    site = paired()
+    site.put("zoo.Menagerie_tags", id=8, menagerie=1, tag=6)
+    assert asked(site) == [by_pair]
 
 
 # Shared by policy ---------------------------------------------------------------------------------

@@ -71,6 +71,10 @@ class KeyMap:
             self._touched.add((table, columns))
             self._values[table, columns][source] = target
 
+    def forget(self, table: str, columns: tuple[str, ...], source: Value) -> bool:
+        """Take back what `put` said of it; whether it had said anything."""
+        return self._values.get((table, columns), {}).pop(source, None) is not None
+
     def renew(self, place: Place, keys: Sequence[Key], empty: Callable[[], KeySet]) -> None:
         """These rows are to get new keys."""
         self._touched.add(place)

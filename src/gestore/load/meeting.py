@@ -1,7 +1,8 @@
 """What becomes of a batch of the archive's rows, given the rows here?
 
-By key first, then by unique values, in one order for all strategies. Asks a `RowFinder`; writes
-nothing.
+By key first, then by unique values, in one order for all strategies; pairs of automatic
+many-to-many tables by what they pair alone, for their own keys mean nothing. Asks a `RowFinder`;
+writes nothing.
 """
 
 from __future__ import annotations
@@ -158,12 +159,15 @@ class Meeting:
         self._verdict = verdict
         self._strategy = ground.strategies.of_table(table.name)
         self._open = ground.open_columns(table)
+        self._pair = pair_of(table)
         self._is_shared_model = (
             ground.decoding.manifest.policies.get(table.name) == Policy.SHARE.value
         )
 
     def meet(self, rows: list[Translated]) -> None:
         """Decide each row of the batch."""
+        if self._pair is not None and self._open.isdisjoint(self._pair.columns):
+            rows = self._meet_pairs(self._pair, rows)
         by_key = self._by_key(rows)
         rows = self._spread(rows, by_key)
         rest: list[Translated] = []
@@ -230,6 +234,28 @@ class Meeting:
     def _named(self, row: Sequence[Value]) -> dict[str, Value]:
         return {column.name: v for column, v in zip(self._table.columns, row, strict=True)}
 
+    # By pair -------------------------------------------------------------------------------------
+
+    def _meet_pairs(self, pair: UniqueSet, rows: list[Translated]) -> list[Translated]:
+        """A pair that is here is here, under whatever key and strategy; the others come back."""
+        found: dict[int, Here] = {}
+        for place, here in self.taken(pair, rows):
+            found.setdefault(place, here)
+        for place, here in found.items():
+            row, values = rows[place]
+            if row.key is None:
+                self._verdict.pairs_here.add(frozenset(row.values.items()))
+            else:
+                self.match(row, values, here)
+        return [self._alone(*met) for place, met in enumerate(rows) if place not in found]
+
+    def _alone(self, row: SourceRow, values: dict[str, Value]) -> Translated:
+        """An earlier examination may have taken another pair for this one, when it was not yet
+        known what becomes of the rows that are paired."""
+        if self._of.keymap.forget(self._table.name, self._table.key_names, row.key):
+            values = self._of.translation.values(row)
+        return row, values
+
     # By key --------------------------------------------------------------------------------------
 
     def _by_key(self, rows: Sequence[Translated]) -> dict[Key, Here]:
@@ -259,12 +285,8 @@ class Meeting:
             self._verdict.note("kept" if fate is Action.KEEP else "here", row.key)
             self._map(row, self._key(values))
             return None
-        action = fate or self._action(ConflictKind.KEY, row, here)
-        recalled = self._of.recalled.get(self._table.name, ())
-        if action is Action.REMAP and row.key in recalled:
-            # It got its new key in an earlier import; what changed since is its owner's.
-            action = Action.KEEP
-        if action is Action.REMAP and self._hangs_on_open(names, values):
+        action = self._action_by_key(row, here, fate)
+        if self._waits(action, names, values):
             self._of.put_off()
             self._verdict.note("here", row.key)
             return None
@@ -284,6 +306,16 @@ class Meeting:
                 f"is here with other values: {shown(names, values, here)}.",
             )
             return None
+        return action
+
+    def _action_by_key(self, row: SourceRow, here: Here, fate: Action | None) -> Action:
+        action = fate or self._action(ConflictKind.KEY, row, here)
+        if self._pair is not None:
+            # Another pair never stands for this one, nor gives way to it: one would be lost.
+            return action if action is Action.REFUSE else Action.REMAP
+        if action is Action.REMAP and row.key in self._of.recalled.get(self._table.name, ()):
+            # It got its new key in an earlier import; what changed since is its owner's.
+            return Action.KEEP
         return action
 
     def _renew_upper_half(self, row: SourceRow, columns: tuple[str, ...]) -> bool:
@@ -309,7 +341,9 @@ class Meeting:
             [here],
             f"is here with other values: {shown(names, values, here)}; its key "
             f"({', '.join(self._table.key_names)}) cannot be made anew.",
-            f"Say what is to be done: --on-conflict {self._table.label}=keep, or by hand with "
+            "Give the pair that is here another key."
+            if self._pair
+            else f"Say what is to be done: --on-conflict {self._table.label}=keep, or by hand with "
             "--write-resolutions FILE.",
         )
 
@@ -333,16 +367,25 @@ class Meeting:
                 free.append((row, values))
         self._load(free)
 
+    def _waits(self, action: Action, names: Sequence[str], values: Here) -> bool:
+        """Whether only the next examination can say what becomes of a row whose key is here: a
+        pair's pointers, or all in which it differs, are not known yet."""
+        if self._pair is not None:
+            return not self._open.isdisjoint(self._pair.columns)
+        return action is Action.REMAP and self._hangs_on_open(names, values)
+
     def _hangs_on_open(self, names: Sequence[str], values: Here) -> bool:
         """Whether a row differs only by pointers whose new values are not known yet."""
         return bool(names) and all(n in self._open and not is_fresh(values[n]) for n in names)
 
     def sets(self, rows: Sequence[Translated]) -> Iterator[UniqueSet]:
         """The unique sets whose values are known by now. One with open pointers waits if it is
-        taken as they stand; if not, only a key that changes can make it so."""
+        taken as they stand; if not, only a key that changes can make it so. Pairs are met before.
+        """
         for unique in whole_sets(self._table):
             if self._open.isdisjoint(unique.columns):
-                yield unique
+                if unique is not self._pair:
+                    yield unique
             elif any(True for _ in self.taken(unique, rows)):
                 self._of.put_off()
 
@@ -374,10 +417,6 @@ class Meeting:
         *,
         is_overriding: bool,
     ) -> None:
-        if row.key is None:
-            # A many-to-many pair without a key of its own: the pair is there.
-            self._verdict.pairs_here.add(frozenset(row.values.items()))
-            return
         heres = {self._key(here): here for _, here in taken}
         action = self._action(ConflictKind.UNIQUE, row, next(iter(heres.values())))
         if len(heres) == 1 and not is_overriding and action in (Action.KEEP, Action.OVERRIDE):
@@ -480,9 +519,8 @@ class Meeting:
                 yield relation
 
     def _stand_in(self, row: SourceRow, here: Here, action: Action) -> None:
-        if self._of.keymap.target(self._table.name, self._table.key_names, row.key) != (
-            self._key(here)
-        ):
+        target = self._of.keymap.target(self._table.name, self._table.key_names, row.key)
+        if target != self._key(here) and self._pair is None:
             self._of.fates[self._table.name, row.key] = action
         self._map(row, self._key(here))
         self._share_fate(row, here, action)
@@ -622,7 +660,9 @@ class Meeting:
     ) -> None:
         """A finding with both versions, and what may be said of it by hand."""
         table = self._table
-        actions = allowed(kind, can_renew=self._of.can_renew(table), is_one=len(heres) == 1)
+        # Nobody's pair can be kept or overridden in the place of another.
+        is_one = len(heres) == 1 and self._pair is None
+        actions = allowed(kind, can_renew=self._of.can_renew(table), is_one=is_one)
         details: dict[str, JsonValue] = {
             "model": table.name,
             "pk": row.pk,
@@ -655,6 +695,11 @@ def made_up(table: Table, rows: Sequence[Mapping[str, Value]]) -> list[dict[str,
 def whole_sets(table: Table) -> list[UniqueSet]:
     """The unique sets that values alone can tell."""
     return [unique for unique in table.unique_sets if not unique.is_partial]
+
+
+def pair_of(table: Table) -> UniqueSet | None:
+    """What identifies a row of an automatic many-to-many table: both its pointers."""
+    return next(iter(whole_sets(table)), None) if table.through_of else None
 
 
 def unique_value(unique: UniqueSet, row: SourceRow, values: Mapping[str, Value]) -> Value:
