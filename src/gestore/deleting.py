@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import conf
 from .archive.reader import ArchiveReader, open_archive
@@ -25,6 +26,7 @@ from .database.replicas import lag_reasons
 from .database.transactions import failures, loading, quiet, snapshot
 from .errors import (
     ArchiveDamaged,
+    DatabaseFailed,
     Finding,
     Findings,
     GestoreError,
@@ -42,7 +44,7 @@ from .removal.ledger import Ledger
 from .removal.pace import Pace
 from .removal.plan import Removal, plan_removal
 from .removal.receipt import Receipt
-from .removal.throttle import Limits, Throttle
+from .removal.throttle import Limits, Throttle, TimeUp
 from .removing import (
     Gone,
     Removing,
@@ -60,6 +62,7 @@ from .walk.closure import Status
 
 _MOST_ATTEMPTS = 3
 _RESUMED_ROWS = 10_000
+BATCH_SECONDS = 0.2
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -83,7 +86,7 @@ class DeleteOptions:
     command: str = ""
     dry_run: bool = False
     commit_every: int = 0
-    batch_seconds: float = 0.2
+    batch_seconds: float = BATCH_SECONDS
     limits: Limits = field(default_factory=Limits)
 
 
@@ -353,9 +356,10 @@ class _Deletion:
         """What a removal in batches needs, asked before hours of reading."""
         options, database = self.options, self.options.walk.database
         if not options.commit_every:
-            if options.limits != Limits():
+            if options.limits != Limits() or options.batch_seconds != BATCH_SECONDS:
                 raise UsageError(
-                    "Pauses are made between commits, and all is removed in one transaction.",
+                    "Batches and pauses are made between commits, and all is removed in one "
+                    "transaction.",
                     hint="Add --commit-every N.",
                 )
             return
@@ -366,7 +370,8 @@ class _Deletion:
             )
         if database in connections:
             _check_journal(database)
-            _reasons(options, connections[database])
+            with failures(connections[database], "Nothing was removed."):
+                _reasons(options, connections[database])
 
     def _entry(
         self, removing: Removing, written: Written | None, began: datetime
@@ -391,8 +396,9 @@ class _Deletion:
                 check_unchanged(removing, self.progress, locked=False)
             with loading(removing.connection, keep=True):
                 number = journal.begin(alias, entry)
-            with _resumable(entry.archive):
-                return _stepwise(removing, number, self.options, self.progress, self.clock)
+            return _stepwise(
+                removing, number, entry.archive, self.options, self.progress, self.clock
+            )
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
                 return self._remove_at_once(removing, entry), ()
@@ -444,6 +450,8 @@ class _Resumption:
             raise NotFound(
                 f"No database {database!r}.", hint=f"There are: {', '.join(connections)}."
             )
+        if self.options.dry_run:
+            raise UsageError("A deletion that is resumed was agreed to: there is no dry run of it.")
         if self.options.receipt:
             check_free(Path(self.options.receipt), overwrite=False)
         _check_journal(database)
@@ -462,10 +470,9 @@ class _Resumption:
                 graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
             )
             self._learn(opened_archive, removing)
-            with _resumable(self.archive):
-                gone, left = _stepwise(
-                    removing, record.pk, self.options, self.progress, self.clock, is_resumed=True
-                )
+            gone, left = _stepwise(
+                removing, record.pk, self.archive, self.options, self.progress, self.clock
+            )
         entry = journal.RemovalEntry(
             self.archive,
             record.sha256,
@@ -489,24 +496,13 @@ class _Resumption:
             )
 
 
-@contextmanager
-def _resumable(archive: str) -> Iterator[None]:
-    """What breaks off a removal in batches leaves what was committed, and is told so."""
-    try:
-        yield
-    except GestoreError as error:
-        error.hint = f"What was committed stays. Go on with: deleteobjects --resume {archive}"
-        raise
-
-
 def _stepwise(
     removing: Removing,
     number: int,
+    archive: str,
     options: DeleteOptions,
     progress: Progress,
     clock: Clock,
-    *,
-    is_resumed: bool = False,
 ) -> tuple[Gone, Sequence[Finding]]:
     """Remove in batches, and bring the journal's record to its end when all is proved."""
     connection = removing.connection
@@ -518,13 +514,42 @@ def _stepwise(
         note=progress.note,
     )
     pace = Pace(options.commit_every, options.batch_seconds)
-    steps = Stepwise(removing, number, pace, throttle, progress, is_resumed=is_resumed)
-    with quiet(connection):
+    steps = Stepwise(removing, number, pace, throttle, progress)
+    with quiet(connection), _resumable(steps, resume_words(archive, connection.alias)):
         gone, left = steps.run()
         if not any(finding.severity is not Severity.WARNING for finding in left):
             with loading(connection, keep=True):
                 journal.end(journal.locked(connection.alias, number), clock())
     return gone, left
+
+
+@contextmanager
+def _resumable(steps: Stepwise, words: str) -> Iterator[None]:
+    """Whatever breaks a removal in batches off says how far it is, and how to go on."""
+    how = f"What was committed stays. Go on with:\n{words}"
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"{_how_far(steps)} {how}") from error
+    except (TimeUp, Overtaken, DatabaseFailed) as error:
+        raise type(error)(f"{error.message} {_how_far(steps)}", hint=how) from error
+    except Refused:
+        raise
+    except GestoreError as error:
+        hint = f"{error.hint} {how}".lstrip()
+        raise type(error)(f"{error.message} {_how_far(steps)}", hint=hint) from error
+
+
+def _how_far(steps: Stepwise) -> str:
+    total = steps.removing.total
+    rows = "row is" if total == 1 else "rows are"
+    return f"{steps.gone_count:,} of {total:,} {rows} gone."
+
+
+def resume_words(archive: str, database: str) -> str:
+    """The command that goes on."""
+    words = ["deleteobjects", "--resume", archive]
+    return shlex.join(words if database == DEFAULT_DB_ALIAS else [*words, "--database", database])
 
 
 def _reasons(options: DeleteOptions, connection: BaseDatabaseWrapper) -> list[Callable[[], str]]:
@@ -537,7 +562,9 @@ def _check_journal(database: str) -> None:
         raise NotFound(
             'Where a removal in batches stands is noted where "gestore" is in INSTALLED_APPS.'
         )
-    if not journal.has_table(database):
+    with failures(connections[database], "Nothing was removed."):
+        has_table = journal.has_table(database)
+    if not has_table:
         raise NotFound(
             f"{database!r} has no table to note where a removal in batches stands.",
             hint="Run: python manage.py migrate gestore",

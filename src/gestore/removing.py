@@ -85,14 +85,15 @@ class Removing:
         self.remover = Remover(connection, self.reader)
         self.cascades = Cascades(self.reader)
         self.dialect = dialect_of(connection)
+        self.step_by_step = step_by_step
         self.keys: dict[str, KeySet] = {n: empty_keys(graph.tables[n]) for n in going}
-        self.order = self._order(step_by_step=step_by_step)
+        self.order = self._order()
         self.columns = {name: self._columns(name) for name in graph.tables}
         self._encoders: dict[str, RowEncoder] = {}
         self._decoders: dict[str, Callable[[JsonValue], Key]] = {}
 
-    def _order(self, *, step_by_step: bool) -> Order:
-        if step_by_step:
+    def _order(self) -> Order:
+        if self.step_by_step:
             checked = {r.name for r in self.graph.relations if r.is_constrained}
         else:
             checked = self.dialect.cannot_defer(self.graph.relations, self.graph.tables)
@@ -148,32 +149,33 @@ class Removing:
     def differing(
         self, name: str, entries: Sequence[Entry], *, may_be_gone: bool, locked: bool = True
     ) -> Iterator[tuple[Entry, Finding]]:
-        """The rows that are no longer what was archived."""
+        """The rows that are no longer what was archived. One whose pointers this very removal has
+        emptied before rows go, step by step, still is."""
         found = self._entries_here(name, entries, locked=locked)
         label = self.graph.tables[name].label
         for entry in entries:
-            here = found.get(_text(entry.pk))
+            here, is_emptied = found.get(_text(entry.pk), (None, False))
             if here is None:
                 if not may_be_gone:
                     yield entry, _since(f"{label}.{_shown(entry.pk)}", "is gone")
-            elif here.digest != entry.digest and not self._was_emptied(name, entry, here):
+            elif here.digest != entry.digest and not (is_emptied and here.bare == entry.bare):
                 yield entry, _since(f"{label}.{_shown(entry.pk)}", "has changed")
 
     def _entries_here(
         self, name: str, entries: Sequence[Entry], *, locked: bool
-    ) -> dict[str, Entry]:
-        table = self.graph.tables[name]
+    ) -> dict[str, tuple[Entry, bool]]:
+        """The rows as they are, each with whether its pointers in circles are empty."""
+        table, columns = self.graph.tables[name], self.columns[name]
         keys = [self.key(name, entry.pk) for entry in entries]
         encode = self._encoder(table)
+        empties = self.step_by_step and bool(columns.emptied)
         found = {}
-        for row in self.reader.rows_of(table, keys, locked=locked):
-            here = entry_of(encode(row), self.columns[name])
-            found[_text(here.pk)] = here
+        for values in self.reader.rows_of(table, keys, locked=locked):
+            row = encode(values)
+            here = entry_of(row, columns)
+            is_emptied = empties and all(row.fields[n] is None for n in columns.emptied)
+            found[_text(here.pk)] = here, is_emptied
         return found
-
-    def _was_emptied(self, name: str, entry: Entry, here: Entry) -> bool:
-        """Whether it differs only by pointers that this very removal empties before rows go."""
-        return bool(self.order.emptied_of(name)) and here.bare == entry.bare
 
     def _encoder(self, table: Table) -> RowEncoder:
         if table.name not in self._encoders:
@@ -251,11 +253,11 @@ class Removing:
             with transaction.atomic(using=self.connection.alias):
                 count = self.remover.delete(table, keys)
         except IntegrityError as error:
-            raise self._held(name, keys, error) from error
+            raise self.held(name, keys, error) from error
         self.remover.tell(table, instances)
         return count
 
-    def _held(self, name: str, keys: Sequence[Key], error: Exception) -> GestoreError:
+    def held(self, name: str, keys: Sequence[Key], error: Exception) -> GestoreError:
         """Who points at the rows that the database will not let go?"""
         pointers = list(self.pointing(name, keys))
         if pointers:
@@ -287,10 +289,16 @@ class Removing:
                     yield finding
 
     def pointing(
-        self, name: str, keys: Sequence[Key], *, among: frozenset[str] | None = None
+        self,
+        name: str,
+        keys: Sequence[Key],
+        *,
+        among: frozenset[str] | None = None,
+        emptied: bool = False,
     ) -> Iterator[tuple[Key, Finding]]:
         """Rows that point at these and do not go themselves, by any relation or by those named;
-        each with the key it points at."""
+        each with the key it points at. With `emptied`, pointers in circles were: one that somebody
+        has filled again holds what it points at."""
         for relation in self.graph.pointing_at(name):
             if relation.is_parent or ignored(relation, self.policies):
                 continue
@@ -298,7 +306,11 @@ class Removing:
                 continue
             mine = self.keys.get(relation.source)
             for lot in batches(self.reader.pointing(relation, name, keys), BATCH_ROWS):
-                others = lot if mine is None else mine.missing(lot)
+                if emptied and relation in self.order.emptied:
+                    together = keys if relation.source == name else ()
+                    others = sorted(set(lot).difference(together))  # type: ignore[type-var]
+                else:
+                    others = lot if mine is None else mine.missing(lot)
                 pairs = self.reader.pointer_pairs(relation, others) if others else []
                 for key, target, pointed in pointed_rows(self.graph, self.reader, relation, pairs):
                     if target == name:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
+from django.db import IntegrityError, transaction
+
 from .database import journal
-from .database.transactions import loading
+from .database.transactions import loading, told
 from .errors import DatabaseFailed, Finding, Findings, Overtaken, Severity
 from .progress import Progress
 from .removal.ledger import ChangedEntry, Entry
@@ -23,7 +25,7 @@ from .removal.order import self_stuck
 from .removal.pace import Pace
 from .removal.survivors import pointed_rows
 from .removal.throttle import Throttle
-from .removing import BATCH_ROWS, Gone, Held, Removing
+from .removing import BATCH_ROWS, Gone, Removing
 from .rows import Key, batches
 from .walk.keys import KeySet, empty_keys
 
@@ -32,7 +34,8 @@ _Item = TypeVar("_Item")
 
 @dataclass(slots=True)
 class _Left:
-    """Rows that were to go and stay: changed since, or pointed at by others; and why."""
+    """Rows that were to go and stay: changed since, or pointed at by others; and why. What is left
+    once is left to the end of the run."""
 
     keys: dict[str, KeySet] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
@@ -49,7 +52,6 @@ class Stepwise:
         throttle: Throttle,
         progress: Progress,
         *,
-        is_resumed: bool,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -58,18 +60,26 @@ class Stepwise:
         self.pace = pace
         self.throttle = throttle
         self.progress = progress
-        self.is_resumed = is_resumed
         self.clock = clock
         self.sleep = sleep
         self.connection = removing.connection
         self.left = _Left()
+        self._counted = self._gone = 0
+
+    @property
+    def gone_count(self) -> int:
+        """Rows that this removal took so far, in all its runs; those not committed not among
+        them."""
+        return self._gone
 
     def run(self) -> tuple[Gone, Findings]:
         """Remove what can be removed. The counts of all runs come back, and the rows that stay."""
         removing = self.removing
+        self.progress.begin("Removing", removing.total)
+        # Nothing of this run yet, but maybe of runs before; and maybe there is a reason to wait.
+        self._attempt(lambda: self._record(removed=Counter(), changed=Counter()))
         for name in removing.ledger.changing_counts():
             self._each(removing.ledger.changing(name), lambda lot, n=name: self._change(n, lot))  # type: ignore[misc]
-        self.progress.begin("Removing", removing.total)
         for name in removing.keys:
             if removing.order.emptied_of(name):
                 self._each(removing.ledger.going(name), lambda lot, n=name: self._empty(n, lot))  # type: ignore[misc]
@@ -77,15 +87,25 @@ class Stepwise:
         for group in removing.order.groups:
             if len(group) > 1 or group[0] in stuck:
                 self._attempt(lambda names=group: self._together(names))  # type: ignore[misc]
+                self.progress.advance(sum(len(removing.keys[name]) for name in group))
             else:
                 (name,) = group
-                self._each(removing.ledger.going(name), lambda lot, n=name: self._remove(n, lot))  # type: ignore[misc]
+                self._each(
+                    removing.ledger.going(name),
+                    lambda lot, n=name: self._remove(n, lot),  # type: ignore[misc]
+                    advance=self.progress.advance,
+                )
         self.progress.end()
         return self._proved()
 
     # Batches --------------------------------------------------------------------------------------
 
-    def _each(self, items: Iterable[_Item], work: Callable[[list[_Item]], None]) -> None:
+    def _each(
+        self,
+        items: Iterable[_Item],
+        work: Callable[[list[_Item]], None],
+        advance: Callable[[int], None] = lambda count: None,
+    ) -> None:
         """Do the work for all items, as many at a time as the pace says; a batch that meets a
         deadlock or a lock is tried again with fewer."""
         rest = iter(items)
@@ -97,6 +117,7 @@ class Stepwise:
             lot = pending[: self.pace.rows]
             if self._attempt(lambda lot=lot: work(lot), len(lot)):  # type: ignore[misc]
                 del pending[: len(lot)]
+                advance(len(lot))
 
     def _attempt(self, work: Callable[[], None], rows: int = 0) -> bool:
         """One transaction; False when it met a lock and is to be tried again."""
@@ -105,13 +126,18 @@ class Stepwise:
             with loading(self.connection, keep=True):
                 work()
         except (Overtaken, DatabaseFailed) as error:
-            if not self._is_about_locks(error) or not self.pace.stumbled():
+            if not self._is_about_locks(error):
                 raise
+            if not self.pace.stumbled():
+                raise DatabaseFailed(
+                    f"Rows are locked by others in {self.connection.alias!r}, and were at each of "
+                    f"{self.pace.stumbles} attempts: {told(error.__cause__)}."
+                ) from error
             self.sleep(self.pace.pause_seconds)
             return False if rows else self._attempt(work)
+        self._gone = self._counted
         seconds = self.clock() - began
-        if rows:
-            self.pace.went(rows, seconds)
+        self.pace.went(rows, seconds)
         self.throttle.wait(seconds)
         return True
 
@@ -124,12 +150,17 @@ class Stepwise:
     def _record(self, *, removed: Counter[str], changed: Counter[str]) -> None:
         record = journal.locked(self.connection.alias, self.number)
         journal.add(record, removed=removed, changed=changed)
+        self._counted = sum(record.removed.values())
 
     # Steps ----------------------------------------------------------------------------------------
 
     def _change(self, name: str, entries: Sequence[ChangedEntry]) -> None:
         changed: Counter[str] = Counter()
-        self.left.findings.extend(self.removing.change(name, entries, changed))
+        # A pointer that leads elsewhere by now holds nothing that goes.
+        self.left.findings.extend(
+            replace(finding, severity=Severity.WARNING, hint="")
+            for finding in self.removing.change(name, entries, changed)
+        )
         self._record(removed=Counter(), changed=changed)
 
     def _empty(self, name: str, entries: Sequence[Entry]) -> None:
@@ -139,38 +170,55 @@ class Stepwise:
     def _remove(self, name: str, entries: Sequence[Entry]) -> None:
         going = self._still_the_same(name, entries)
         keys = [self.removing.key(name, entry.pk) for entry in going]
-        count = self._delete(name, self._free(name, keys))
+        count = self._delete(name, self._unneeded(name, keys))
         label = self.removing.graph.tables[name].label
         self._record(removed=Counter({label: count}), changed=Counter())
-        self.progress.advance(len(entries))
 
     def _together(self, names: Sequence[str]) -> None:
-        """Tables whose rows point at each other in circles that cannot be opened."""
+        """Tables whose rows point at each other in circles that cannot be opened: of each circle
+        all rows go, or none."""
         removing = self.removing
         removed: Counter[str] = Counter()
         for name in names:
-            for keys in removing.keys[name].batches(BATCH_ROWS):
-                self._stop_if_pointed_at(name, keys)
+            for entries in batches(removing.ledger.going(name), BATCH_ROWS):
+                self._still_the_same(name, entries)
+        while any(self._leaves_some(name) for name in names):
+            pass
         with removing.unchecked():
             for name in names:
-                for entries in batches(removing.ledger.going(name), BATCH_ROWS):
-                    going = self._still_the_same(name, entries)
-                    keys = [removing.key(name, entry.pk) for entry in going]
+                for keys in self._going(name):
                     removed[removing.graph.tables[name].label] += removing.delete(name, keys)
-                    self.progress.advance(len(entries))
         removing.dialect.settle_constraints()
         self._record(removed=removed, changed=Counter())
+
+    def _leaves_some(self, name: str) -> bool:
+        """Leave the rows that must stay because of what others, or those left already, point at;
+        whether there were any."""
+        before = len(self.left.keys.get(name, ()))
+        for keys in self._going(name):
+            self._unneeded(name, keys)
+        return len(self.left.keys.get(name, ())) > before
+
+    def _going(self, name: str) -> Iterator[list[Key]]:
+        """The keys that go, but for those that were left."""
+        for keys in self.removing.keys[name].batches(BATCH_ROWS):
+            left = self.left.keys.get(name)
+            if going := keys if left is None else left.missing(keys):
+                yield going
 
     # What stays after all -------------------------------------------------------------------------
 
     def _still_the_same(self, name: str, entries: Sequence[Entry]) -> list[Entry]:
-        """The entries but for those whose rows changed since they were archived: they stay."""
+        """The entries but for those whose rows changed since they were archived: they stay. A row
+        that is gone was taken by an earlier run, or by others: it is counted at the end."""
+        key, left = self.removing.key, self.left.keys.get(name)
+        if left is not None:
+            entries = [entry for entry in entries if key(name, entry.pk) not in left]
         changed = dict[str, Finding]()
-        differing = self.removing.differing(name, entries, may_be_gone=self.is_resumed)
-        for entry, finding in differing:
+        for entry, finding in self.removing.differing(name, entries, may_be_gone=True):
             changed[str(entry.pk)] = finding
         if changed:
-            keys = [self.removing.key(name, e.pk) for e in entries if str(e.pk) in changed]
+            keys = [key(name, e.pk) for e in entries if str(e.pk) in changed]
             self._leave(name, keys, changed.values())
         return [entry for entry in entries if str(entry.pk) not in changed]
 
@@ -180,12 +228,20 @@ class Stepwise:
         if self.left.keys[name].add(keys):
             self.left.findings.extend(findings)
 
-    def _free(self, name: str, keys: list[Key]) -> list[Key]:
-        """The keys but for those that rows which were left point at: these stay too."""
-        held = dict(self._held_by_left(name, keys))
-        if held:
-            self._leave(name, list(held), held.values())
-        return [key for key in keys if key not in held]
+    def _unneeded(self, name: str, keys: list[Key]) -> list[Key]:
+        """The keys but for those that rows point at which were left, or which came, or were
+        pointed there, since the plan: these stay too. Asked before anything goes, while their rows
+        are locked: a constraint of the database's own might take along what nobody archived."""
+        for find in (self._held_by_left, self._held_by_others):
+            held = list(find(name, keys))
+            if held:
+                stays = {key for key, _ in held}
+                self._leave(name, list(stays), [finding for _, finding in held])
+                keys = [key for key in keys if key not in stays]
+        return keys
+
+    def _held_by_others(self, name: str, keys: list[Key]) -> Iterator[tuple[Key, Finding]]:
+        return self.removing.pointing(name, keys, emptied=True)
 
     def _held_by_left(self, name: str, keys: Sequence[Key]) -> Iterator[tuple[Key, Finding]]:
         removing, wanted = self.removing, set(keys)
@@ -199,52 +255,43 @@ class Stepwise:
                         yield key, removing.pointer_finding(relation, other, name, key)
 
     def _delete(self, name: str, keys: list[Key]) -> int:
-        """Rows that others point at since the plan are left, with a finding for each of those."""
         if not keys:
             return 0
-        from django.db import transaction
-
+        count = self.removing.delete(name, keys)
         try:
             with transaction.atomic(using=self.connection.alias):
-                # Before: a constraint of the database's own might take along what nobody archived.
-                self._stop_if_pointed_at(name, keys)
-                count = self.removing.delete(name, keys)
                 self.removing.dialect.settle_constraints()
-                return count
-        except Held as held:
-            self._leave(name, held.keys, held.findings)
-            stays = set(held.keys)
-            return self._delete(name, [key for key in keys if key not in stays])
-
-    def _stop_if_pointed_at(self, name: str, keys: Sequence[Key]) -> None:
-        pointers = list(self.removing.pointing(name, keys))
-        if pointers:
-            raise Held(pointers)
+        except IntegrityError as error:
+            raise self.removing.held(name, keys, error) from error
+        return count
 
     # Proof ----------------------------------------------------------------------------------------
 
     def _proved(self) -> tuple[Gone, Findings]:
         findings = self.left.findings
-        if not findings:
+        if not self.left.keys:
             self.progress.begin("Proving", self.removing.total)
-            findings = self.removing.left_behind(self.progress.advance)
+            findings.extend(self.removing.left_behind(self.progress.advance))
             self.progress.end()
         with loading(self.connection, keep=True):
             record = journal.locked(self.connection.alias, self.number)
             gone = Gone(Counter(record.removed), Counter(record.changed))
-            if not findings:
-                findings.extend(_vanished(gone, self.removing.rows_by_model()))
+        if not findings.has(Severity.BLOCKER) or self.left.keys:
+            findings.extend(self._vanished(gone))
         return gone, findings
 
-
-def _vanished(gone: Gone, planned: dict[str, int]) -> Iterator[Finding]:
-    """Rows that are gone, and that no run of this removal took."""
-    for label, count in planned.items():
-        if missing := count - gone.removed[label]:
-            rows = "row was" if missing == 1 else "rows were"
-            yield Finding(
-                "gone-otherwise",
-                Severity.WARNING,
-                label,
-                f"{missing:,} {rows} removed by somebody else meanwhile.",
-            )
+    def _vanished(self, gone: Gone) -> Iterator[Finding]:
+        """Rows that are gone, and that no run of this removal took."""
+        graph = self.removing.graph
+        left = Counter({graph.tables[n].label: len(keys) for n, keys in self.left.keys.items()})
+        others = "somebody else" + (" or a receiver" if self.removing.has_receivers() else "")
+        for label, count in self.removing.rows_by_model().items():
+            missing = count - gone.removed[label] - left[label]
+            if missing > 0:
+                rows = "row was" if missing == 1 else "rows were"
+                yield Finding(
+                    "gone-otherwise",
+                    Severity.WARNING,
+                    label,
+                    f"{missing:,} {rows} removed by {others} meanwhile.",
+                )

@@ -293,12 +293,17 @@ def translated(
         raise CommandError(_with_hint(error), returncode=error.exit_code) from error
     except KeyboardInterrupt as error:
         console.clear_line()
+        # Who was interrupted may say more than was known before.
         message = f"Interrupted{': ' if interrupted else ''}{interrupted}."
+        if str(error):
+            message = f"Interrupted. {error}"
         raise CommandError(message, returncode=_INTERRUPTED) from error
 
 
 def _with_hint(error: GestoreError) -> str:
-    return f"{error.message}\n{wrapped(error.hint)}" if error.hint else error.message
+    """A hint's second line is a command, to be copied as it stands."""
+    hint, *commands = error.hint.split("\n")
+    return "\n".join([error.message, *([wrapped(hint)] if hint else []), *commands])
 
 
 def is_error(findings: Sequence[Finding]) -> bool:

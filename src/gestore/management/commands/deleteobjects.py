@@ -12,11 +12,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ...deleting import (
+    BATCH_SECONDS,
     DeleteOptions,
     DeletePlan,
     DeleteReport,
     delete_objects,
     resume_deletion,
+    resume_words,
 )
 from ...errors import UsageError
 from ...removal.throttle import Limits
@@ -79,7 +81,7 @@ class Command(BaseCommand):
         if options["resume"]:
             self._resume(console, options)
             return
-        with translated(console, options["report"], interrupted=_interrupted(options)):
+        with translated(console, options["report"], interrupted="nothing was removed"):
             references = named_objects(options)
             _check_terminal(options)
 
@@ -102,7 +104,7 @@ class Command(BaseCommand):
 
     def _resume(self, console: Console, options: dict[str, Any]) -> None:
         archive = options["resume"]
-        with translated(console, options["report"], interrupted=_interrupted(options)):
+        with translated(console, options["report"], interrupted="nothing more was removed"):
             if options["objects"] or options["archive"] or options["no_archive"]:
                 raise UsageError(
                     "--resume takes the objects from the archive.", hint="Name nothing else."
@@ -132,7 +134,7 @@ def _add_steps(parser: ArgumentParser) -> None:
         "--batch-seconds",
         metavar="S",
         type=_seconds,
-        default=0.2,
+        default=BATCH_SECONDS,
         help="how long a batch is to last (default: %(default)s)",
     )
     steps.add_argument(
@@ -177,13 +179,6 @@ def _seconds(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ArgumentTypeError("must be a number, more than 0")
     return number
-
-
-def _interrupted(options: dict[str, Any]) -> str:
-    archive = options["resume"] or options["archive"]
-    if options["resume"] or options["commit_every"]:
-        return f"what was committed stays. Go on with: deleteobjects --resume {archive}"
-    return "nothing was removed"
 
 
 def _delete_options(options: dict[str, Any]) -> DeleteOptions:
@@ -266,7 +261,7 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
             f"Removed {report.row_count:,} of {rows_text(report.plan.row_count)}.\n"
             "The others stay: they changed, or others point at them, since they were\n"
             "archived. Mend these rows and go on with:\n"
-            f"deleteobjects --resume {archive}\n"
+            f"{resume_words(archive, options['database'])}\n"
             "Or delete the objects again, into another archive; keep this one too.",
             returncode=3,
         )
