@@ -131,7 +131,7 @@ class Stepwise:
             if not self.pace.stumbled():
                 raise DatabaseFailed(
                     f"Rows are locked by others in {self.connection.alias!r}, and were at each of "
-                    f"{self.pace.stumbles} attempts: {told(error.__cause__)}."
+                    f"{self.pace.stumbles} attempts: {told(_cause(error))}."
                 ) from error
             self.sleep(self.pace.pause_seconds)
             return False if rows else self._attempt(work)
@@ -144,8 +144,7 @@ class Stepwise:
     def _is_about_locks(self, error: Exception) -> bool:
         if isinstance(error, Overtaken):
             return True
-        cause = error.__cause__
-        return isinstance(cause, Exception) and self.removing.dialect.is_lock_timeout(cause)
+        return self.removing.dialect.is_lock_timeout(_cause(error))
 
     def _record(self, *, removed: Counter[str], changed: Counter[str]) -> None:
         record = journal.locked(self.connection.alias, self.number)
@@ -295,3 +294,8 @@ class Stepwise:
                     label,
                     f"{missing:,} {rows} removed by {others} meanwhile.",
                 )
+
+
+def _cause(error: Exception) -> Exception:
+    """What the database said."""
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error
