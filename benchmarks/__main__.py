@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import concurrency, conflicts, keys, report, trips
+from benchmarks import concurrency, conflicts, keys, removal, report, trips
 from benchmarks.measure import Failed
 
 _ROWS = [20_000, 200_000]
@@ -20,11 +20,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["all", "trips", "keys", "conflicts", "concurrency"],
+        choices=["all", "trips", "keys", "conflicts", "concurrency", "removal"],
         default="all",
         help="trips: out and in again; keys: bytes a key in memory (default: %(default)s: these "
         "two); conflicts: the check of an import into a library that is full of other people's "
-        "rows; concurrency: an import beside sixteen writers, on a server",
+        "rows; concurrency: an import beside sixteen writers, on a server; removal: "
+        "deleteobjects at once and in batches",
     )
     parser.add_argument(
         "--database", nargs="+", choices=list(report.TITLES), default=["sqlite"], metavar="VENDOR"
@@ -70,6 +71,18 @@ def _conflicts(options: argparse.Namespace, sections: dict[str, str]) -> bool:
     return holds
 
 
+def _removal(options: argparse.Namespace, sections: dict[str, str]) -> bool:
+    sizes = sorted(options.rows or (removal.QUICK_ROWS if options.quick else removal.ROWS))
+    holds = True
+    for database in options.database:
+        title = report.REMOVAL_TITLES[database]
+        made, versions = removal.run(database, sizes, lambda text, t=title: _say(f"{t}, {text}"))
+        sections[title] = report.removal_section(made, versions)
+        print(f"\n{title}\n\n{sections[title]}", flush=True)
+        holds = holds and all(growth.holds for growth in removal.growths(made))
+    return holds
+
+
 def _keys(options: argparse.Namespace, sections: dict[str, str]) -> bool:
     costs = keys.measure(_QUICK_KEYS if options.quick else _KEYS)
     sections[report.KEYS_TITLE] = report.keys_section(costs)
@@ -106,6 +119,8 @@ def main() -> int:
     try:
         if options.what == "conflicts":
             holds = _conflicts(options, sections)
+        if options.what == "removal":
+            holds = _removal(options, sections)
         if options.what in ("all", "trips"):
             holds = _trips(options, sections)
         if options.what in ("all", "keys"):

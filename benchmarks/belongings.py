@@ -51,6 +51,15 @@ ROWS = {
     "demoapp_profile": "SELECT id FROM demoapp_profile WHERE 1 = 0",
 }
 REFERENCE = "demoapp.Language.1"
+# What goes with the language when its books and their copies are said to be its own.
+GOING = (
+    "demoapp_language",
+    "demoapp_book",
+    "demoapp_book_genre",
+    "demoapp_bookinstance",
+    "demoapp_review",
+    "demoapp_note",
+)
 # That object's rows for each copy in the library: half of all books are in the first language.
 ROWS_PER_COPY = 1.09
 
@@ -58,6 +67,14 @@ ROWS_PER_COPY = 1.09
 def expected(cursor: Any) -> dict[str, int]:
     """What there has to be at the target, by table, asked at the source."""
     return _counted(cursor, ROWS)
+
+
+def going(cursor: Any) -> dict[str, int]:
+    """What goes when the language is deleted with its books, by table: nothing of the others."""
+    return {
+        **dict.fromkeys(ROWS, 0),
+        **_counted(cursor, {table: ROWS[table] for table in GOING}),
+    }
 
 
 def found(cursor: Any) -> dict[str, int]:

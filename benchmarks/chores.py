@@ -78,6 +78,12 @@ def counts() -> dict[str, dict[str, int]]:
         return {"expected": expected, "found": belongings.found(cursor)}
 
 
+def library() -> dict[str, dict[str, int]]:
+    """Rows of the library by table: those that go when the language is deleted, and all."""
+    with connections["default"].cursor() as cursor:
+        return {"going": belongings.going(cursor), "found": belongings.found(cursor)}
+
+
 def statements(alias: str, command: str, *words: str) -> int:
     """How many statements a command sends to the database; an executemany is one."""
     sent = 0
@@ -125,7 +131,7 @@ def versions() -> dict[str, str]:
 
 
 CHORES: dict[str, Callable[..., Any]] = {
-    chore.__name__: chore for chore in (prepare, empty, drop, counts, statements, versions)
+    chore.__name__: chore for chore in (prepare, empty, drop, counts, library, statements, versions)
 }
 
 

@@ -10,13 +10,20 @@ from benchmarks.conflicts import Pace, Search, paces
 from benchmarks.conflicts import growths as search_growths
 from benchmarks.keys import BOUND_BYTES, KeyCost
 from benchmarks.measure import MEGABYTE
+from benchmarks.removal import growths as removal_growths
 from benchmarks.trips import BOUND_MB, LOADDATA_ROWS, Growth, Trip, growths
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 CONFLICTS_TITLES = {name: f"Conflict search: {title}" for name, title in TITLES.items()}
+REMOVAL_TITLES = {name: f"Removal: {title}" for name, title in TITLES.items()}
 KEYS_TITLE = "Keys in memory"
-_ORDER = [*TITLES.values(), *CONFLICTS_TITLES.values(), KEYS_TITLE]
+_ORDER = [
+    *TITLES.values(),
+    *CONFLICTS_TITLES.values(),
+    *REMOVAL_TITLES.values(),
+    KEYS_TITLE,
+]
 _HEAD = """\
 # Benchmarks
 
@@ -31,6 +38,11 @@ is full of other people's rows. Nearly all keys of the archive are taken there, 
 new ones (`--on-conflict remap`); imported once more, all of them are there, known by the record of
 the first import, and there is little to do but to check. "Here" are the rows of the largest table,
 "readings" says how often the check read the archive, and the statements are those of the check.
+
+*Removal* (`python -m benchmarks removal`) takes the language out with its books, their copies,
+reviews and notes, among those of other languages: it plans, archives, reads the archive again,
+removes and proves. Once all is one transaction, once a commit follows every 5,000 rows at most.
+Nothing else went, as SQL counted.
 """
 
 
@@ -62,6 +74,26 @@ def _growth_line(growth: Growth) -> str:
         f"- {growth.what}: {growth.megabytes:+.1f} MB from the smallest object to the largest; "
         f"at most {BOUND_MB:g} MB: {_verdict(growth.holds)}."
     )
+
+
+def removal_section(removals: Sequence[Trip], versions: Mapping[str, str]) -> str:
+    """The table of the removals, and whether memory keeps to its bound."""
+    rows = [
+        [
+            removal.what,
+            f"{removal.rows:,}",
+            f"{removal.cost.seconds:.1f}",
+            f"{removal.rows_per_second:,.0f}",
+            f"{removal.cost.cpu_seconds:.1f}",
+            f"{removal.cost.peak_mb:.1f}",
+            f"{removal.statements or 0:,}",
+        ]
+        for removal in removals
+    ]
+    head = ["", "rows", "s", "rows/s", "CPU s", "peak MB", "statements"]
+    lines = [_made_with(versions), "", *table(head, rows), ""]
+    lines += [_growth_line(growth) for growth in removal_growths(list(removals))]
+    return "\n".join(lines).rstrip()
 
 
 def conflicts_section(searches: Sequence[Search], versions: Mapping[str, str]) -> str:
