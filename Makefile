@@ -19,7 +19,7 @@ help:  ## say what can be made (this)
 	@echo "The first run makes $(VENV) with $(PYTHON), which must be Python 3.11 or newer."
 	@echo "GESTORE_TEST_DATABASE=postgresql or mariadb runs the tests on that database."
 
-demo: $(VENV)/.gestore  ## export a book from the demo library, import it elsewhere, compare
+demo: $(VENV)/.gestore  ## a book out of the demo library, into another, deleted, brought back
 	@$(BIN)/python demo/tour.py
 
 test: $(VENV)/.gestore-dev  ## run the tests on SQLite, with branch coverage

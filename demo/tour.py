@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """A tour of Gestore: a book leaves one library and arrives in another, and then in a third one that
-is full of rows of its own, for the same readers.
+is full of rows of its own, for the same readers. At last it is deleted at home, and comes back.
 
 Every step is a command that you can type yourself. What arrived is then compared with what left
 by reading the SQLite files and the archives directly, with nothing of Gestore's own.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ SOURCE, TARGET, ARCHIVE = (
     f"{FOLDER}/book-4.json",
 )
 CITY, KEYMAP, RETURN = f"{FOLDER}/city.sqlite3", f"{FOLDER}/keys.jsonl", f"{FOLDER}/again.json"
+DELETED, RECEIPT = f"{FOLDER}/deleted-4.json", f"{FOLDER}/receipt-4.json"
 BOOK = 4
 REFERENCE = f"demoapp.Book.{BOOK}"
 
@@ -38,10 +40,12 @@ BY_NAME = {"django_content_type": ("app_label", "model")}
 # Whom `keep` is for: one person has one account, the same name at every library.
 READERS = "auth_user"
 
-# What changes beside the rows: Gestore's own record, and counters, which never go back.
-NOT_ROWS = ("gestore_import", "gestore_import_keys", "sqlite_sequence")
+# What changes beside the rows: Gestore's own records, and counters, which never go back.
+NOT_ROWS = ("gestore_import", "gestore_import_keys", "gestore_removal", "sqlite_sequence")
 
 Row = dict[str, Any]
+# Every row of a database, whole, by table.
+Rows = dict[str, Counter[tuple[Any, ...]]]
 # Keys here by table and key there: in the one as SQLite has them, in the other as JSON has them.
 Keys = dict[tuple[str, str], Any]
 
@@ -279,7 +283,7 @@ def compare() -> None:
     )
 
 
-def rows_by_table(name: str) -> dict[str, Counter[tuple[Any, ...]]]:
+def rows_by_table(name: str) -> Rows:
     """Every row of a database file, by table, whole."""
     with closing(sqlite3.connect(f"{(DEMO / name).as_uri()}?mode=ro", uri=True)) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -345,7 +349,7 @@ def identity(reader: Row) -> Row:
     return {"username": reader["username"]}
 
 
-def compare_city(before: dict[str, Counter[tuple[Any, ...]]]) -> None:
+def compare_city(before: Rows) -> None:
     """The book is there, all of it; and of what was there nothing is other than it was."""
     with closing(connect(SOURCE)) as source, closing(connect(CITY)) as target:
         broken = target.execute("PRAGMA foreign_key_check").fetchall()
@@ -364,7 +368,7 @@ def compare_city(before: dict[str, Counter[tuple[Any, ...]]]) -> None:
     )
 
 
-def compare_before(before: dict[str, Counter[tuple[Any, ...]]], keymap: KeyMap) -> None:
+def compare_before(before: Rows, keymap: KeyMap) -> None:
     """Every row that was there is there, and beside them as many as were loaded."""
     after = rows_by_table(CITY)
     print(f"\n{'':30}{'before':>10}{'new':>10}{'now':>10}")
@@ -455,6 +459,71 @@ def contents(name: str) -> list[str]:
         return list(database.iterdump())
 
 
+# --- What is gone: the sqlite3, json and hashlib modules alone ------------------------------------
+
+
+def owned_keys(archive: Row, database: sqlite3.Connection) -> dict[str, set[Any]]:
+    """The keys of the rows that were to go, by table, as SQLite has them."""
+    keys: dict[str, set[Any]] = {}
+    for row in archive["objects"]:
+        if not row.get("shared"):
+            table = table_of(row["model"])
+            _, declared = key_column(database, table)
+            keys.setdefault(table, set()).add(stored_key(row["pk"], declared))
+    return keys
+
+
+def compare_gone(before: Rows) -> None:
+    """The rows that the archive owns are gone, these alone, and nothing points at them."""
+    after = rows_by_table(SOURCE)
+    with closing(connect(SOURCE)) as library:
+        owned = owned_keys(read_archive(DELETED), library)
+        left = {name: number for name, number in belongings(library) if number}
+        left |= notes_on_copies(library, owned["demoapp_bookinstance"])
+        if left or library.execute("PRAGMA foreign_key_check").fetchall():
+            raise NotEqualError(f"{SOURCE} has rows that point at the book: {left}.")
+        print(f"\n{'':30}{'before':>10}{'gone':>10}{'now':>10}")
+        for table, found in before.items():
+            gone = found - after[table]
+            place = key_place(library, table) if gone else 0
+            if after[table] - found or {row[place] for row in gone} != owned.get(table, set()):
+                raise NotEqualError(f"{SOURCE}: other rows of {table} went than were archived.")
+            if gone:
+                now = after[table].total()
+                print(f"{table:30}{found.total():>10,}{gone.total():>10,}{now:>10,}")
+    check_receipt({table: len(keys) for table, keys in owned.items()})
+    print()
+    say(
+        f"Gone are the {sum(map(len, owned.values()))} rows that {DELETED} owns, and no others: "
+        "every other row is what it was, and nothing points at the book or its copies. The "
+        "receipt counts the same, and has the archive's digest."
+    )
+
+
+def notes_on_copies(database: sqlite3.Connection, copies: set[Any]) -> dict[str, int]:
+    """How many notes are on copies that are gone, by the copy's key."""
+    query = """
+        SELECT replace(object_id, '-', '') FROM demoapp_note WHERE content_type_id =
+        (SELECT id FROM django_content_type WHERE model = 'bookinstance')
+    """
+    return Counter(key for (key,) in database.execute(query) if key in copies)
+
+
+def key_place(database: sqlite3.Connection, table: str) -> int:
+    """Which of a table's columns is its key."""
+    columns = database.execute(f'PRAGMA table_info("{table}")')
+    return next(place for place, column in enumerate(columns) if column["pk"])
+
+
+def check_receipt(counts: dict[str, int]) -> None:
+    """The receipt says what went, and names the archive by its digest."""
+    receipt = json.loads((DEMO / RECEIPT).read_text(encoding="utf-8"))
+    *body, _ = (DEMO / DELETED).read_bytes().splitlines(keepends=True)
+    removed = {table_of(label.lower()): number for label, number in receipt["removed"].items()}
+    if removed != counts or receipt["sha256"] != hashlib.sha256(b"".join(body)).hexdigest():
+        raise NotEqualError(f"{RECEIPT} does not say what happened.")
+
+
 # --- The tour ------------------------------------------------------------------------------------
 
 
@@ -503,7 +572,7 @@ def load_again() -> None:
     say(f"{TARGET} holds what it held before, to the last byte of every row.")
 
 
-def meet_the_city() -> dict[str, Counter[tuple[Any, ...]]]:
+def meet_the_city() -> Rows:
     title("7. A library full of other books, for the same readers")
     say(
         "The city's library was made with another seed: other rows under the same keys. But its "
@@ -548,7 +617,7 @@ def export_again() -> None:
     compare_return()
 
 
-def undo(before: dict[str, Counter[tuple[Any, ...]]]) -> None:
+def undo(before: Rows) -> None:
     title("11. And back")
     manage("importobjects", "--undo", "1", "--database", "branch", "--no-input", branch=CITY)
     if rows_by_table(CITY) != before:
@@ -567,16 +636,52 @@ def load_into_the_city() -> None:
     undo(before)
 
 
+def delete() -> Rows:
+    title("12. Out of the library for good")
+    say(
+        "The book is to be deleted where it came from. Look first: copies are protected by "
+        "on_delete=RESTRICT, so they stand in the way."
+    )
+    words = "deleteobjects", REFERENCE
+    before = rows_by_table(SOURCE)
+    manage_refused(*words, "--dry-run", branch=TARGET, first=12, last=3)
+    print()
+    say(
+        "Copies belong to their book: --own says so. Archived first, then removed and proved "
+        "gone; without --no-input it would ask."
+    )
+    manage(
+        *(*words, "--own", "demoapp.BookInstance", "--archive", DELETED),
+        *("--receipt", RECEIPT, "--no-input"),
+    )
+    return before
+
+
+def delete_and_bring_back() -> None:
+    before = delete()
+    title("13. Is it gone, it alone, and all of it?")
+    say("The library's file, the archive and the receipt, read without Gestore.")
+    compare_gone(before)
+    title("14. And back")
+    manage("importobjects", DELETED)
+    if rows_by_table(SOURCE) != before:
+        raise NotEqualError(f"{SOURCE} is not what it was before the deletion.")
+    print()
+    say(f"{SOURCE} holds what it held before the deletion, row for row.")
+
+
 def farewell() -> None:
     title("What to look at next")
     for name, what in {
         ARCHIVE: "the archive: plain JSON, one row a line",
         KEYMAP: "the key map: each row's key there and here",
         RETURN: "the same book, as it left the city",
+        DELETED: "the archive of the deletion",
+        RECEIPT: "its receipt: what went, and when",
         "README.md": "this site's pages and commands",
         "demoapp/models.py": "the tables that were walked",
     }.items():
-        print(f"  {DEMO.name + '/' + name:26}{what}")
+        print(f"  {DEMO.name + '/' + name:28}{what}")
     print(f"""
   $ cd {DEMO.name}
   $ LIBRARY_DATABASE={TARGET} python manage.py runserver
@@ -584,8 +689,9 @@ def farewell() -> None:
 
 
 def main() -> None:
+    steps = prepare, export, load, check, load_again, load_into_the_city, delete_and_bring_back
     try:
-        for step in (prepare, export, load, check, load_again, load_into_the_city, farewell):
+        for step in (*steps, farewell):
             step()
     except NotEqualError as difference:
         sys.exit("\n" + fill(f"NOT EQUAL. {difference}", 80))
