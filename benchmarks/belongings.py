@@ -45,7 +45,8 @@ ROWS = {
         f" WHERE borrower_id IS NOT NULL AND book_id IN ({_BOOKS})"
         f" UNION SELECT user_id FROM demoapp_review WHERE book_id IN ({_BOOKS})"
         " UNION SELECT written_by_id FROM demoapp_note"
-        f" WHERE written_by_id IS NOT NULL AND id IN ({_NOTES})"
+        # Twice wrapped: MariaDB would ask the inner one anew for every note.
+        f" WHERE written_by_id IS NOT NULL AND id IN (SELECT id FROM ({_NOTES}) n)"
     ),
     # Readers come alone, and no receiver makes them profiles.
     "demoapp_profile": "SELECT id FROM demoapp_profile WHERE 1 = 0",
