@@ -208,6 +208,7 @@ def _pointers_of_django(graph: Graph) -> Iterator[str]:
         (zoo.SetDefaultPointer, "SET_DEFAULT"),
         # What Django calls the function that SET(...) makes.
         (zoo.SetCallablePointer, "set_on_delete"),
+        (zoo.SetValuePointer, "set_on_delete"),
         (zoo.DoNothingPointer, "DO_NOTHING"),
     ],
 )

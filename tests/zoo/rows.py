@@ -673,6 +673,7 @@ def _deletion(place: _Place) -> dict[str, Placed]:
     place.put(zoo.SetNullPointer, doomed=doomed)
     place.put(zoo.SetDefaultPointer, doomed=doomed)
     place.put(zoo.SetCallablePointer, doomed=doomed)
+    place.put(zoo.SetValuePointer, doomed=doomed)
     if django.VERSION >= (6, 1):
         by_database = place.house(zoo.DatabaseDoomed, name="doomed by the database")
         place.put(zoo.DatabaseCascadePointer, doomed=by_database)

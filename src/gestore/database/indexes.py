@@ -9,6 +9,7 @@ from ..errors import Finding, Severity
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Table
+from .dialect import quoted
 from .dialects import dialect_of
 
 if TYPE_CHECKING:
@@ -24,22 +25,31 @@ def unindexed(
     """A warning for each relation that points at one of the tables from a large one, and whose
     columns no index begins with."""
     relations = {relation: None for name in names for relation in graph.pointing_at(name)}
-    first_columns: dict[str, set[str]] = {}
+    # None for a small table: what it has for indexes is not asked, which takes long.
+    first_columns: dict[str, set[str] | None] = {}
     for relation in relations:
         table = graph.tables[relation.source]
         if table.name not in first_columns:
-            first_columns[table.name] = _first_columns(connection, table)
-        if _columns(relation, table).isdisjoint(first_columns[table.name]):
+            is_large = _is_large(connection, table)
+            first_columns[table.name] = _first_columns(connection, table) if is_large else None
+        indexed = first_columns[table.name]
+        if indexed is not None and _columns(relation, table).isdisjoint(indexed):
             rows = dialect_of(connection).row_estimate(table)
-            if rows > _FEW_ROWS:
-                yield Finding(
-                    "unindexed",
-                    Severity.WARNING,
-                    relation.name,
-                    f"has no index: {table.label} has about {rows:,} rows, which are all read for "
-                    "each batch of rows that go.",
-                    "Give the field an index (db_index=True) before a large deletion.",
-                )
+            yield Finding(
+                "unindexed",
+                Severity.WARNING,
+                relation.name,
+                f"has no index: {table.label} has about {rows:,} rows, which are all read for "
+                "each batch of rows that go.",
+                "Give the field an index (db_index=True) before a large deletion.",
+            )
+
+
+def _is_large(connection: BaseDatabaseWrapper, table: Table) -> bool:
+    name = quoted(connection, table.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {_FEW_ROWS + 1}) counted")
+        return bool(cursor.fetchone()[0] > _FEW_ROWS)
 
 
 def _columns(relation: Relation, table: Table) -> set[str]:

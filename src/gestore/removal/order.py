@@ -43,7 +43,7 @@ def removal_order(graph: Graph, going: Collection[str], checked: Collection[str]
         and relation.name in checked
         and graph.is_circular(relation)
     ]
-    emptied = tuple(r for r in circular if r.is_nullable and not _is_key(graph, r))
+    emptied = tuple(r for r in circular if can_be_emptied(graph, r))
     stuck = [r for r in circular if r not in emptied and r.source != r.target]
     groups = _grouped(going, stuck)
     return Order(tuple(_sorted(graph, groups, emptied)), emptied)
@@ -56,12 +56,16 @@ def self_stuck(graph: Graph, going: Collection[str]) -> list[Relation]:
         for relation in graph.relations
         if relation.source in going
         and relation.source == relation.target
-        and not relation.is_nullable
+        and not can_be_emptied(graph, relation)
     ]
 
 
-def _is_key(graph: Graph, relation: Relation) -> bool:
-    return not set(relation.columns).isdisjoint(graph.tables[relation.source].key_names)
+def can_be_emptied(graph: Graph, relation: Relation) -> bool:
+    """Whether rows may point at nothing until they go: not where that is part of their key, nor
+    where a constraint of the table's could forbid it."""
+    table = graph.tables[relation.source]
+    is_key = not set(relation.columns).isdisjoint(table.key_names)
+    return relation.is_nullable and not is_key and not table.needs_asking
 
 
 def _grouped(going: Collection[str], stuck: Collection[Relation]) -> list[tuple[str, ...]]:

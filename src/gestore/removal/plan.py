@@ -6,13 +6,14 @@ point at what goes. Removes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import Finding, Findings, Severity
 from ..rows import Key, batches, key_text
 from ..schema.graph import Graph
-from ..schema.on_delete import Effect, effect_of
+from ..schema.on_delete import Effect, calls_function, effect_of, values_left, word_of
 from ..schema.policy import Follow, Policies, Policy
 from ..schema.relation import Relation
 from ..walk.closure import Closure, Status
@@ -133,19 +134,25 @@ class _Planner:
     def _meet_outsiders(
         self, closure: Closure, changed: dict[Relation, KeySet], findings: Findings
     ) -> None:
+        left = Counter[Relation]()
+        why_not: dict[Relation, str] = {}
         for relation, name, others in outsiders(self.graph, closure, self.source):
+            if relation not in why_not:
+                why_not[relation] = self._why_it_blocks(relation, closure)
             if ignored(relation, self.policies):
-                findings.append(_left_dangling(relation, len(others)))
-            elif effect_of(relation) is Effect.CHANGES:
+                left[relation] += len(others)
+            elif why_not[relation]:
+                findings.extend(self._blockers(relation, name, others, why_not[relation]))
+            else:
                 if relation not in changed:
                     changed[relation] = empty_keys(self.graph.tables[relation.source])
                 changed[relation].add(others)
-            else:
-                findings.extend(self._blockers(relation, name, others))
+        findings.extend(_left_dangling(relation, count) for relation, count in left.items())
 
-    def _blockers(self, relation: Relation, name: str, others: list[Key]) -> Iterator[Finding]:
+    def _blockers(
+        self, relation: Relation, name: str, others: list[Key], why: str
+    ) -> Iterator[Finding]:
         source = self.graph.tables[relation.source]
-        why = self._why_it_blocks(relation)
         pairs = self.source.pointer_pairs(relation, others)
         for key, target, pointed in pointed_rows(self.graph, self.source, relation, pairs):
             if target != name:
@@ -166,13 +173,33 @@ class _Planner:
                 },
             )
 
-    def _why_it_blocks(self, relation: Relation) -> str:
+    def _why_it_blocks(self, relation: Relation, closure: Closure) -> str:
+        """Why rows that point by the relation, and stay, block; "" when their pointer changes."""
         if effect_of(relation) is Effect.BLOCKS:
-            return relation.on_delete
+            return word_of(relation)
+        if effect_of(relation) is Effect.CHANGES:
+            return self._why_it_cannot_change(relation, closure)
         policy = self.policies.of_relation(relation) or self.policies.of_table(relation.source)
         if policy is not None and policy is not Policy.OWN:
-            return f"{relation.on_delete}, and the policy is {policy.value}"
-        return f"{relation.on_delete}, and such rows are roots of their own"
+            return f"{word_of(relation)}, and the policy is {policy.value}"
+        return f"{word_of(relation)}, and such rows are roots of their own"
+
+    def _why_it_cannot_change(self, relation: Relation, closure: Closure) -> str:
+        table = self.graph.tables[relation.source]
+        if not set(relation.columns).isdisjoint(table.key_names):
+            return f"{word_of(relation)}, and the pointer is part of the row's key"
+        if calls_function(relation, table):
+            # What it says is known when it is asked, and that is when the rows go.
+            return ""
+        values = values_left(relation, table)
+        if None in values:
+            return ""
+        value = values[0] if len(values) == 1 else values
+        found = self.source.resolve(relation.target, relation.target_columns, [value])
+        owned = closure.taken_of(relation.target).owned
+        if any(key in owned for _, key in found):
+            return f"{word_of(relation)}, and what it says goes too"
+        return ""
 
     def _stay_findings(self, staying: Survivors) -> Iterator[Finding]:
         """Who needs what stays: the first reasons of each table."""
@@ -200,11 +227,12 @@ def _owned_count(closure: Closure) -> int:
 
 def _left_dangling(relation: Relation, count: int) -> Finding:
     rows = "row is skipped and points" if count == 1 else "rows are skipped and point"
+    left = "it is" if count == 1 else "they are"
     return Finding(
         "left-dangling",
         Severity.WARNING,
         relation.name,
-        f"{count:,} {rows} at what goes: left as they are, pointing at nothing.",
+        f"{count:,} {rows} at what goes: left as {left}, pointing at nothing.",
     )
 
 

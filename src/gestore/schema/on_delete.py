@@ -38,6 +38,11 @@ def effect_of(relation: Relation) -> Effect:
     return Effect.CHANGES if relation.on_delete in _CHANGING else Effect.BLOCKS
 
 
+def word_of(relation: Relation) -> str:
+    """The relation's `on_delete` as the project writes it."""
+    return "SET" if relation.on_delete == _SET else relation.on_delete
+
+
 def values_left(relation: Relation, table: Table) -> tuple[Value, ...]:
     """What the relation's columns hold when the row they pointed at is gone. A `SET(function)` is
     called: it may write to the database, as it does under Django."""
@@ -62,3 +67,17 @@ def values_left(relation: Relation, table: Table) -> tuple[Value, ...]:
     if isinstance(value, Model):
         value = getattr(value, field.target_field.attname)
     return (value,)
+
+
+def calls_function(relation: Relation, table: Table) -> bool:
+    """Whether a function of the project's says what `values_left` gives: it may write."""
+    if effect_of(relation) is not Effect.CHANGES or relation.on_delete in _EMPTYING:
+        return False
+    (name,) = relation.columns
+    field: Any = table.column(name).field
+    if relation.on_delete == _SET:
+        _, (given,), _ = field.remote_field.on_delete.deconstruct()
+        return callable(given)
+    if relation.on_delete == "DB_SET_DEFAULT":
+        return hasattr(field.db_default, "resolve_expression")
+    return callable(field.default)

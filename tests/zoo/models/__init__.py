@@ -41,6 +41,7 @@ from .deletion import (
     SetCallablePointer,
     SetDefaultPointer,
     SetNullPointer,
+    SetValuePointer,
 )
 from .generic import (
     DanglingNote,
@@ -112,6 +113,7 @@ from .relations import (
     Passport,
     PointerAtHidden,
     Profile,
+    Rank,
     Residency,
     Scoped,
     SelfChain,
@@ -254,6 +256,7 @@ __all__ = [
     "ProxyNote",
     "PseudoGeneric",
     "RacingCar",
+    "Rank",
     "ReservedColumns",
     "Residency",
     "RestrictInside",
@@ -269,6 +272,7 @@ __all__ = [
     "SetCallablePointer",
     "SetDefaultPointer",
     "SetNullPointer",
+    "SetValuePointer",
     "SignalTrace",
     "SmallKey",
     "SoftReference",

@@ -62,6 +62,10 @@ class SetCallablePointer(models.Model):
     doomed = models.ForeignKey(Doomed, models.SET(fallback_key))
 
 
+class SetValuePointer(models.Model):
+    doomed = models.ForeignKey(Doomed, models.SET(FALLBACK_KEY))
+
+
 class DoNothingPointer(models.Model):
     """Does nothing, and the database checks: a blocker."""
 

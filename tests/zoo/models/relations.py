@@ -85,6 +85,23 @@ class SelfLoop(Housed):
     other = models.ForeignKey("self", models.CASCADE)
 
 
+class Rank(Housed):
+    """May point at nothing, and only the topmost does: emptied, the others are refused."""
+
+    above = models.ForeignKey("self", models.CASCADE, null=True, related_name="below")
+    is_top = models.BooleanField()
+    name = models.CharField(max_length=50)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(above=None, is_top=True)
+                | models.Q(above__isnull=False, is_top=False),
+                name="zoo_rank_only_the_top_has_none_above",
+            )
+        ]
+
+
 class CycleHead(Housed):
     tail = models.ForeignKey("CycleTail", models.CASCADE)
     name = models.CharField(max_length=50)
