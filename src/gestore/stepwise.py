@@ -183,7 +183,7 @@ class Stepwise:
                 self._still_the_same(name, entries)
         while any(self._leaves_some(name) for name in names):
             pass
-        with removing.unchecked():
+        with removing.unchecked(names):
             for name in names:
                 for keys in self._going(name):
                     removed[removing.graph.tables[name].label] += removing.delete(name, keys)

@@ -433,6 +433,8 @@ def test_table_that_gestore_does_not_know_stops_everything(archive: str) -> None
         with inserting("default") as inserter:
             home = house(inserter)
             inserter.put(zoo.Team, menagerie=home, name="team")
+            # Where a row points at its own table, MariaDB's checks are off for that table alone.
+            inserter.put(zoo.SelfLoop, id=1, menagerie=home, other=1)
         rows.unmanaged("default", home)
         with nothing_changes(), pytest.raises(gestore.GestoreError, match=r"(?i)foreign key"):
             removals.delete(home, archive=archive)
@@ -443,7 +445,7 @@ def test_table_that_gestore_does_not_know_stops_everything(archive: str) -> None
             ]
             report = removals.delete(home, archive=archive, own=["zoo.Unmanaged"])
             assert report.removed_by_model == dict.fromkeys(
-                ("zoo.Menagerie", "zoo.Team", "zoo.Unmanaged"), 1
+                ("zoo.Menagerie", "zoo.SelfLoop", "zoo.Team", "zoo.Unmanaged"), 1
             )
     finally:
         rows.drop_unmanaged_table("default")
