@@ -38,6 +38,8 @@ def _lags(connection: BaseDatabaseWrapper, aliases: Sequence[str]) -> list[tuple
     if aliases:
         return [(f"replica {alias}", _asking(connections[alias])) for alias in aliases]
     if connection.vendor == "postgresql":
+        # Asked once before any work: what may not be seen would count as no lag at all.
+        _postgresql_primary(connection)
         return [("a replica", lambda: _postgresql_primary(connection))]
     if connection.vendor == "mysql":
         raise ConfigurationError(
@@ -75,8 +77,16 @@ def _asking(replica: BaseDatabaseWrapper) -> Lag:
 
 def _postgresql_primary(connection: BaseDatabaseWrapper) -> float | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(extract(epoch FROM replay_lag)) FROM pg_stat_replication")
-        (seconds,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT max(extract(epoch FROM replay_lag)), count(*) - count(state)"
+            " FROM pg_stat_replication"
+        )
+        seconds, hidden = cursor.fetchone()
+    if hidden:
+        raise ConfigurationError(
+            "This database user may not see how far the replicas are behind.",
+            hint='Grant it pg_monitor, or name their aliases in GESTORE["REPLICAS"].',
+        )
     # Nobody replicates, or everybody has replayed everything.
     return float(seconds or 0)
 
