@@ -269,9 +269,7 @@ class _Deletion:
                 )
             return None
         if options.archive == "-":
-            raise UsageError(
-                "The archive must be a file: it is read again before anything is removed."
-            )
+            raise UsageError("The archive must be a file: it is read again before anything goes.")
         return Destination.parse(options.archive, overwrite=options.overwrite)
 
     def run(self, confirm: Confirm | None) -> DeleteReport:
@@ -358,14 +356,13 @@ class _Deletion:
         if not options.commit_every:
             if options.limits != Limits() or options.batch_seconds != BATCH_SECONDS:
                 raise UsageError(
-                    "Batches and pauses are made between commits, and all is removed in one "
-                    "transaction.",
+                    "All is removed in one transaction: there are no batches and no pauses.",
                     hint="Add --commit-every N.",
                 )
             return
         if options.is_unarchived:
             raise UsageError(
-                "A removal in batches is resumed from its archive: --commit-every needs one.",
+                "A removal in batches needs an archive: it is resumed from that.",
                 hint="Name one with --archive PATH.",
             )
         if database in connections:
@@ -560,7 +557,8 @@ def _reasons(options: DeleteOptions, connection: BaseDatabaseWrapper) -> list[Ca
 def _check_journal(database: str) -> None:
     if not conf.is_installed():
         raise NotFound(
-            'Where a removal in batches stands is noted where "gestore" is in INSTALLED_APPS.'
+            'A removal in batches needs "gestore" in INSTALLED_APPS.',
+            hint="Where it stands is noted in a table of Gestore's.",
         )
     with failures(connections[database], "Nothing was removed."):
         has_table = journal.has_table(database)

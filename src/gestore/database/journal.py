@@ -63,9 +63,8 @@ def unended(database: str, sha256: str) -> Removal:
     ended = found.first()
     if ended is not None and ended.ended_at is not None:
         raise NotFound(
-            f"The deletion of this archive was brought to its end on "
-            f"{ended.ended_at:%Y-%m-%d %H:%M}.",
-            hint="Prove it again with: verifyobjects --absent",
+            f"The deletion of this archive came to its end on {ended.ended_at:%Y-%m-%d %H:%M}.",
+            hint="Prove it again with: verifyobjects ARCHIVE --absent",
         )
     raise NotFound(
         f"No deletion of this archive was begun in {database!r}.",

@@ -112,7 +112,7 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 raise UsageError(
                     "--resume goes on with what was begun: there is no dry run of it.",
-                    hint="What is left is shown by: verifyobjects --absent",
+                    hint=f"What is left is shown by: verifyobjects {archive} --absent",
                 )
             report = resume_deletion(archive, _delete_options(options), progress=console.progress())
         if options["report"]:
