@@ -26,6 +26,8 @@ from .database.replicas import lag_reasons
 from .database.transactions import failures, loading, quiet, snapshot
 from .errors import (
     ArchiveDamaged,
+    ArchiveExists,
+    ArchiveNotWritten,
     DatabaseFailed,
     Finding,
     Findings,
@@ -276,7 +278,7 @@ class _Deletion:
         if self.destination is not None:
             self.destination.check()
         if self.options.receipt:
-            check_free(Path(self.options.receipt), overwrite=False)
+            _check_receipt(self.options.receipt)
         self._check_steps()
         began = self.clock()
         shown = self._shown(confirm)
@@ -450,7 +452,7 @@ class _Resumption:
         if self.options.dry_run:
             raise UsageError("A deletion that is resumed was agreed to: there is no dry run of it.")
         if self.options.receipt:
-            check_free(Path(self.options.receipt), overwrite=False)
+            _check_receipt(self.options.receipt)
         _check_journal(database)
         settings = conf.load()
         connection = connections[database]
@@ -569,6 +571,16 @@ def _check_journal(database: str) -> None:
         )
 
 
+def _check_receipt(name: str) -> None:
+    """Found out before any work; `--overwrite` is about the archive."""
+    try:
+        check_free(Path(name), overwrite=False)
+    except ArchiveExists as error:
+        raise ArchiveExists(
+            error.message, hint="Choose another name for the receipt: none is replaced."
+        ) from error
+
+
 def _receipt(
     entry: journal.RemovalEntry,
     gone: Gone,
@@ -594,7 +606,13 @@ def _receipt(
     )
     if options.receipt:
         text = json.dumps(receipt.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_text(options.receipt, [text])
+        try:
+            write_text(options.receipt, [text])
+        except ArchiveNotWritten as error:
+            raise ArchiveNotWritten(
+                f"The rows are removed, but the receipt {error.message}",
+                hint="The archive holds the rows, the table gestore_removal what was done.",
+            ) from error
     return receipt
 
 

@@ -98,9 +98,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             _tell_plan(console, report.plan, options)
             return
-        if options["report"]:
-            write_report(options["report"], report.as_json())
-        _tell(console, report, options)
+        _tell_all(console, report, options)
 
     def _resume(self, console: Console, options: dict[str, Any]) -> None:
         archive = options["resume"]
@@ -115,9 +113,7 @@ class Command(BaseCommand):
                     hint=f"What is left is shown by: verifyobjects {archive} --absent",
                 )
             report = resume_deletion(archive, _delete_options(options), progress=console.progress())
-        if options["report"]:
-            write_report(options["report"], report.as_json())
-        _tell(console, report, options)
+        _tell_all(console, report, options)
 
 
 def _add_steps(parser: ArgumentParser) -> None:
@@ -244,6 +240,15 @@ def _tell_plan(console: Console, plan: DeletePlan, options: dict[str, Any]) -> N
             returncode=1 if is_error(plan.findings) else 3,
         )
     console.say("Dry run: nothing was archived or removed.")
+
+
+def _tell_all(console: Console, report: DeleteReport, options: dict[str, Any]) -> None:
+    """What was done is told first: it is done, whether the report can be written or not."""
+    try:
+        _tell(console, report, options)
+    finally:
+        if options["report"]:
+            write_report(options["report"], report.as_json())
 
 
 def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> None:
