@@ -147,17 +147,16 @@ class Removing:
     # Are they still what was archived? ------------------------------------------------------------
 
     def differing(
-        self, name: str, entries: Sequence[Entry], *, may_be_gone: bool, locked: bool = True
-    ) -> Iterator[tuple[Entry, Finding]]:
-        """The rows that are no longer what was archived. One whose pointers this very removal has
-        emptied before rows go, step by step, still is."""
+        self, name: str, entries: Sequence[Entry], *, locked: bool = True
+    ) -> Iterator[tuple[Entry, Finding | None]]:
+        """The rows that are no longer what was archived, None for those that are gone. One whose
+        pointers this very removal has emptied before rows go, step by step, still is."""
         found = self._entries_here(name, entries, locked=locked)
         label = self.graph.tables[name].label
         for entry in entries:
             here, is_emptied = found.get(_text(entry.pk), (None, False))
             if here is None:
-                if not may_be_gone:
-                    yield entry, _since(f"{label}.{_shown(entry.pk)}", "is gone")
+                yield entry, None
             elif here.digest != entry.digest and not (is_emptied and here.bare == entry.bare):
                 yield entry, _since(f"{label}.{_shown(entry.pk)}", "has changed")
 
@@ -463,9 +462,9 @@ def check_unchanged(removing: Removing, progress: Progress, *, locked: bool = Tr
 def _all_differing(removing: Removing, progress: Progress, *, locked: bool) -> Iterator[Finding]:
     for name in removing.keys:
         for entries in batches(removing.ledger.going(name), BATCH_ROWS):
-            differing = removing.differing(name, entries, may_be_gone=False, locked=locked)
-            for _, finding in differing:
-                yield finding
+            label = removing.graph.tables[name].label
+            for entry, finding in removing.differing(name, entries, locked=locked):
+                yield finding or _since(f"{label}.{_shown(entry.pk)}", "is gone")
             progress.advance(len(entries))
 
 

@@ -163,12 +163,14 @@ class Stepwise:
         self._record(removed=Counter(), changed=changed)
 
     def _empty(self, name: str, entries: Sequence[Entry]) -> None:
-        going = self._still_the_same(name, entries)
-        self.removing.empty(name, [self.removing.key(name, entry.pk) for entry in going])
+        if going := self._still_the_same(name, entries):
+            self.removing.empty(name, [self.removing.key(name, entry.pk) for entry in going])
 
     def _remove(self, name: str, entries: Sequence[Entry]) -> None:
         going = self._still_the_same(name, entries)
         keys = [self.removing.key(name, entry.pk) for entry in going]
+        if not keys:
+            return
         count = self._delete(name, self._unneeded(name, keys))
         label = self.removing.graph.tables[name].label
         self._record(removed=Counter({label: count}), changed=Counter())
@@ -208,18 +210,23 @@ class Stepwise:
     # What stays after all -------------------------------------------------------------------------
 
     def _still_the_same(self, name: str, entries: Sequence[Entry]) -> list[Entry]:
-        """The entries but for those whose rows changed since they were archived: they stay. A row
-        that is gone was taken by an earlier run, or by others: it is counted at the end."""
+        """The entries whose rows are still here, but for those that changed since they were
+        archived: they stay. A row that is gone was taken by an earlier run, or by others: it is
+        counted at the end."""
         key, left = self.removing.key, self.left.keys.get(name)
         if left is not None:
             entries = [entry for entry in entries if key(name, entry.pk) not in left]
         changed = dict[str, Finding]()
-        for entry, finding in self.removing.differing(name, entries, may_be_gone=True):
-            changed[str(entry.pk)] = finding
+        gone = set[str]()
+        for entry, finding in self.removing.differing(name, entries):
+            if finding is None:
+                gone.add(str(entry.pk))
+            else:
+                changed[str(entry.pk)] = finding
         if changed:
             keys = [key(name, e.pk) for e in entries if str(e.pk) in changed]
             self._leave(name, keys, changed.values())
-        return [entry for entry in entries if str(entry.pk) not in changed]
+        return [e for e in entries if str(e.pk) not in changed and str(e.pk) not in gone]
 
     def _leave(self, name: str, keys: Sequence[Key], findings: Iterable[Finding]) -> None:
         if name not in self.left.keys:
