@@ -73,7 +73,7 @@ def _databases(database: str, folder: Path) -> Iterator[dict[str, str]]:
         else f"{database}:gestore_bench_{os.getpid()}_{part}"
         for variable, part in (("LIBRARY_DATABASE", "library"), ("LIBRARY_BRANCH", "branch"))
     }
-    path = os.pathsep.join([str(_ROOT), str(_ROOT / "demo")])
+    path = os.pathsep.join(str(_ROOT / part) for part in ("", "demo", "src"))
     settings = {"DJANGO_SETTINGS_MODULE": "library.settings", "PYTHONPATH": path}
     environment = os.environ | names | settings
     try:
