@@ -106,6 +106,7 @@ def conflicts_section(searches: Sequence[Search], versions: Mapping[str, str]) -
             f"{search.cost.seconds:.1f}",
             f"{search.check.seconds:.1f}",
             f"{search.share:.0%}",
+            f"{search.cost.cpu_seconds:.1f}",
             f"{search.readings:.0f}",
             f"{search.check.statements:,}",
             f"{search.statements_per_thousand:.1f}",
@@ -113,8 +114,8 @@ def conflicts_section(searches: Sequence[Search], versions: Mapping[str, str]) -
         ]
         for search in searches
     ]
-    head = ["", "rows", "here", "s", "check s", "share", "readings", "statements", "per 1,000 rows"]
-    lines = [_made_with(versions), "", *table([*head, "peak MB"], rows), ""]
+    head = ["", "rows", "here", "s", "check s", "share", "CPU s", "readings", "statements"]
+    lines = [_made_with(versions), "", *table([*head, "per 1,000 rows", "peak MB"], rows), ""]
     lines += [_growth_line(growth) for growth in search_growths(list(searches))]
     lines += [_pace_line(pace) for pace in paces(list(searches))]
     return "\n".join(lines).rstrip()
