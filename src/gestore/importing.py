@@ -36,6 +36,7 @@ from .external import ExternalRows
 from .load.conflicts import Examiner
 from .load.decoding import Decoding
 from .load.keymap import KeyMap, derived_places
+from .load.leavings import Leavings
 from .load.loader import Loaded, Loader, check_circles
 from .load.meeting import Fates, Ground
 from .load.renames import Renames
@@ -83,8 +84,9 @@ class ImportOptions:
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did: rows by model label that were written, were there with the same values,
-    for which a row here stands, whose row here took their values, or that got a new key (of those
-    written); and the findings. `number` is the record's, for `undo_import`; 0 when none was made.
+    for which a row here stands, whose row here took their values, that got a new key (of those
+    written), or whose row here got back the pointers that a deletion took (of those there); and the
+    findings. `number` is the record's, for `undo_import`; 0 when none was made.
     """
 
     archive: str
@@ -94,6 +96,7 @@ class ImportReport:
     kept_by_model: dict[str, int]
     overridden_by_model: dict[str, int]
     renewed_by_model: dict[str, int]
+    restored_by_model: dict[str, int]
     findings: Sequence[Finding]
     is_dry_run: bool
     number: int = 0
@@ -118,6 +121,10 @@ class ImportReport:
     def renewed_count(self) -> int:
         return sum(self.renewed_by_model.values())
 
+    @property
+    def restored_count(self) -> int:
+        return sum(self.restored_by_model.values())
+
     def as_json(self) -> dict[str, JsonValue]:
         return {
             "archive": self.archive,
@@ -127,6 +134,7 @@ class ImportReport:
             "kept": self.kept_by_model,
             "overridden": self.overridden_by_model,
             "renewed": self.renewed_by_model,
+            "restored": self.restored_by_model,
             "import": self.number,
             "dry_run": self.is_dry_run,
             "findings": [finding.as_json() for finding in self.findings],
@@ -162,7 +170,8 @@ def compare_archive(
     archive: ArchiveReader, options: ImportOptions, progress: Progress
 ) -> ImportReport:
     """Hold an archive against a database, writing nothing: `here` are the rows with the same
-    values, `loaded` those that are absent; rows with other values are among the findings."""
+    values, `loaded` those that are absent; rows with other values are among the findings, those
+    that only lack what a deletion took included."""
     settings = conf.load()
     graph = build_graph(settings.relations, settings.unmanaged, options.database)
     return _Import(graph, archive, options, progress).compare()
@@ -195,6 +204,7 @@ class _Import:
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
+        self.leavings: Leavings | None = None
 
     def run(self) -> ImportReport:
         self._check_schema()
@@ -204,6 +214,7 @@ class _Import:
         with loading(self.connection, keep=not self.options.dry_run, name=memory.sha256):
             keymap = self._resolve_external()
             self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
+            self.leavings = Leavings(self.graph)
             if not self.options.new_keys:
                 self.recalled = memory.recall(keymap)
             examination = self._examine(keymap)
@@ -289,6 +300,7 @@ class _Import:
             resolutions=self.resolutions,
             recalled=self.recalled,
             fates=self.fates,
+            leavings=self.leavings,
             is_first=is_first,
         )
         return Examiner(ground, ignore_unknown=self.options.ignore_unknown)
@@ -378,7 +390,12 @@ class _Import:
             row
             for archived in self._rows()
             for row in self.decoding.rows(archived)
-            if row.key is not None and (examination.is_loaded(row) or examination.is_override(row))
+            if row.key is not None
+            and (
+                examination.is_loaded(row)
+                or examination.is_override(row)
+                or examination.is_restored(row)
+            )
         )
         return read_back(rows, translation, self.reader.matching)
 
@@ -426,6 +443,9 @@ class _Import:
             },
             renewed_by_model={
                 labels[n]: v.renewed_count for n, v in verdicts.items() if v.renewed_count
+            },
+            restored_by_model={
+                labels[n]: len(v.restored) for n, v in verdicts.items() if len(v.restored)
             },
             findings=self.findings,
             is_dry_run=self.options.dry_run,

@@ -17,6 +17,7 @@ from gestore.archive.values import TimeZones
 from gestore.load.conflicts import Examiner
 from gestore.load.decoding import Decoding
 from gestore.load.keymap import KeyMap
+from gestore.load.leavings import Leavings
 from gestore.load.loader import Loaded, Loader
 from gestore.load.meeting import Fates, Ground
 from gestore.load.strategies import Strategies, Strategy
@@ -176,11 +177,14 @@ def _key(table: Table, row: Mapping[str, Value]) -> Key:
 
 
 def archived(label: str, pk: JsonValue, /, **fields: JsonValue) -> ArchivedRow:
-    """A row of an archive; `_shared` and `_dangling` are its marks."""
+    """A row of an archive; `_shared`, `_dangling` and `_changed` are its marks."""
     is_shared = bool(fields.pop("_shared", False))
-    marks = fields.pop("_dangling", ())
-    dangling = tuple(str(name) for name in marks) if isinstance(marks, tuple) else ()
-    return ArchivedRow(label.lower(), pk, fields, is_shared, dangling)
+    dangling, changed = (_names(fields.pop(name, ())) for name in ("_dangling", "_changed"))
+    return ArchivedRow(label.lower(), pk, fields, is_shared, dangling, changed)
+
+
+def _names(marks: JsonValue) -> tuple[str, ...]:
+    return tuple(str(name) for name in marks) if isinstance(marks, tuple) else ()
 
 
 def manifest(
@@ -225,6 +229,7 @@ class Trip:
     strategy: Strategy = Strategy.REFUSE
     by_table: Mapping[str, Strategy] = field(default_factory=dict)
     keymap: KeyMap = field(default_factory=KeyMap)
+    leavings: Leavings | None = None
     graph: Graph = GRAPH
 
     def __post_init__(self) -> None:
@@ -243,6 +248,7 @@ class Trip:
                 strategies,
                 self.keymap,
                 fates=self.fates,
+                leavings=self.leavings,
                 is_first=is_first,
             )
         )

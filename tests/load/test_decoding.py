@@ -151,6 +151,15 @@ def test_content_types_are_the_sources() -> None:
     assert decoding.target_of(plain, {}) == "zoo.species"
 
 
+def test_columns_of_changed_pointers_are_kept() -> None:
+    row = only(archived("zoo.SetNullPointer", 1, doomed=2, _changed=("doomed", "id", "nothing")))
+    assert row.changed == {"doomed"}
+    # A pointer of two columns; one that is not archived.
+    plate = only(archived("zoo.CagePlate", 1, text="x", cage_number=7, _changed=("cage",)))
+    assert plate.changed == {"cage_number"}
+    assert only(archived("zoo.SetNullPointer", 1, doomed=2)).changed == frozenset()
+
+
 def test_dangling_names_are_kept() -> None:
     row = only(archived("zoo.LooseLink", 1, menagerie=1, animal=99, _dangling=("animal",)))
     assert row.dangling == {"animal"}

@@ -240,4 +240,5 @@ class Examiner:
             for place, here in matched.items():
                 meeting.match(*rest[place], here)
             rest = [pair for place, pair in enumerate(rest) if place not in matched]
+        meeting.restore()
         return rest

@@ -36,7 +36,8 @@ class SourceRow:
 
     `absent` names the columns that the archived row does not have; of them, those in `values` have
     their default. `unknown` names the fields of the row that are no columns here. `key` is None
-    where the database is to number the row.
+    where the database is to number the row. `changed` names the columns that a deletion changed in
+    a row that stayed: the values are those before.
     """
 
     table: Table
@@ -47,6 +48,7 @@ class SourceRow:
     dangling: frozenset[str]
     pk: JsonValue = None
     unknown: tuple[str, ...] = ()
+    changed: frozenset[str] = _NONE
 
     @property
     def reference(self) -> str:
@@ -119,6 +121,19 @@ class Decoding:
             frozenset(archived.dangling) if archived.dangling else _NONE,
             archived.pk,
             self._unknown(table, fields) if len(fields) + len(absent) > len(plan.columns) else (),
+            self._changed(table, archived.changed, fields) if archived.changed else _NONE,
+        )
+
+    def _changed(
+        self, table: Table, names: Sequence[str], fields: Mapping[str, JsonValue]
+    ) -> frozenset[str]:
+        """The archived columns of the pointers that are called so."""
+        return frozenset(
+            column
+            for relation in self.graph.pointing_from(table.name)
+            if relation.field_name in names
+            for column in relation.columns
+            if column in fields
         )
 
     def _unknown(self, table: Table, fields: Mapping[str, JsonValue]) -> tuple[str, ...]:

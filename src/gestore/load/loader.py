@@ -47,12 +47,13 @@ class RowStore(Protocol):
 @dataclass(slots=True)
 class Loaded:
     """What was written: target keys by table, and by relation the keys whose pointer dangled at
-    the source and may dangle here."""
+    the source and may dangle here, and those that got their pointer back."""
 
     keys_by_table: dict[str, KeySet] = field(default_factory=dict)
     rows_by_table: dict[str, int] = field(default_factory=dict)
     dangling: dict[str, set[Key]] = field(default_factory=dict)
     overridden: dict[str, KeySet] = field(default_factory=dict)
+    restored: dict[str, KeySet] = field(default_factory=dict)
 
 
 class Loader:
@@ -84,8 +85,9 @@ class Loader:
         self, rows: Callable[[], Iterable[ArchivedRow]], advance: Callable[[int], None]
     ) -> Loaded:
         """Write every row that is to be written; `rows` starts the archive from the beginning."""
+        loaded = self._those(rows(), self._examination.is_loaded)
         with self._store.unchecked() if self._must_be_unchecked() else nullcontext():
-            for table, group in groupby(self._source_rows(rows()), key=lambda row: row.table):
+            for table, group in groupby(loaded, key=lambda row: row.table):
                 for batch in row_batches(group):
                     self._insert(table, batch)
                     advance(len(batch))
@@ -93,16 +95,13 @@ class Loader:
                 self._fill_late(rows())
             if self._examination.has_overrides:
                 self._override(rows())
+            if self._examination.has_restored:
+                self._restore(rows())
         return self._loaded
 
     def _override(self, rows: Iterable[ArchivedRow]) -> None:
         """Give rows that are here the archived values, when everything they point at is in."""
-        wanted = (
-            row
-            for archived in rows
-            for row in self._decoding.rows(archived)
-            if self._examination.is_override(row)
-        )
+        wanted = self._those(rows, self._examination.is_override)
         for (table, names), group in groupby(wanted, key=lambda row: (row.table, _names(row))):
             columns = [column for column in table.value_columns if column.name in names]
             for batch in row_batches(group):
@@ -122,6 +121,35 @@ class Loader:
             self._loaded.overridden[table.name] = empty_keys(table)
         self._loaded.overridden[table.name].add(self._translation.key(table, v) for v in rows)
 
+    def _restore(self, rows: Iterable[ArchivedRow]) -> None:
+        """Give rows that stayed the pointers that a deletion took from them."""
+        wanted = self._those(rows, self._examination.is_restored)
+        for table, group in groupby(wanted, key=lambda row: row.table):
+            for batch in row_batches(group):
+                # What was not taken from one of them is the same here.
+                names = frozenset[str]().union(*(row.changed for row in batch))
+                columns = [column for column in table.columns if column.name in names]
+                keys, filled = [], []
+                for row in batch:
+                    values = self._translation.values(row)
+                    keys.append(self._translation.key(table, values))
+                    filled.append((keys[-1], [values[column.name] for column in columns]))
+                self._store.fill(table, columns, filled)
+                self._note_restored(batch, keys)
+
+    def _note_restored(self, rows: Sequence[SourceRow], keys: Sequence[Key]) -> None:
+        table = rows[0].table
+        for relation in self._graph.pointing_from(table.name):
+            restored = [
+                key
+                for row, key in zip(rows, keys, strict=True)
+                if row.changed.issuperset(relation.columns)
+            ]
+            if restored:
+                if relation.name not in self._loaded.restored:
+                    self._loaded.restored[relation.name] = empty_keys(table)
+                self._loaded.restored[relation.name].add(restored)
+
     def _must_be_unchecked(self) -> bool:
         """Where constraints are checked row by row, circles of required pointers and rows out of
         order pass only unchecked; `verify` looks at every pointer afterwards."""
@@ -134,10 +162,12 @@ class Loader:
         is_late = self._examination.has_overrides or not self._examination.is_in_order
         return is_stuck or bool(self._immediate and is_late)
 
-    def _source_rows(self, rows: Iterable[ArchivedRow]) -> Iterator[SourceRow]:
+    def _those(
+        self, rows: Iterable[ArchivedRow], is_wanted: Callable[[SourceRow], bool]
+    ) -> Iterator[SourceRow]:
         for archived in rows:
             for row in self._decoding.rows(archived):
-                if self._examination.is_loaded(row):
+                if is_wanted(row):
                     yield row
 
     def suspects(self) -> Iterator[Finding]:
@@ -177,7 +207,8 @@ class Loader:
     def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
         """The pointers that had to wait for their rows."""
         tables = {relation.source for relation in self._late}
-        waiting = (row for row in self._source_rows(rows) if row.table.name in tables)
+        loaded = self._those(rows, self._examination.is_loaded)
+        waiting = (row for row in loaded if row.table.name in tables)
         for table, group in groupby(waiting, key=lambda row: row.table):
             names = [n for r in self._late if r.source == table.name for n in r.columns]
             columns = [table.column(name) for name in names]

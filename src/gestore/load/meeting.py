@@ -22,6 +22,7 @@ from ..schema.table import Column, Kind, Table, UniqueSet
 from ..walk.keys import IntegerKeys, KeySet, PlainKeys, empty_keys
 from .decoding import Decoding, SourceRow
 from .keymap import KeyMap, is_fresh
+from .leavings import Leavings
 from .pointers import PointerCheck
 from .resolutions import Resolution, Resolutions
 from .rewriting import Rewriting
@@ -65,7 +66,8 @@ class Ground:
     same archive made of them. `fates` says, by table and key, what one examination decided for the
     next: of a row for which another key stands here, and of the upper half of a multi-table row
     because of what became of the lower. At the first of several examinations (`is_first`) keys
-    ahead of a row are not decided yet: what hangs on them is left to the second.
+    ahead of a row are not decided yet: what hangs on them is left to the second. Without
+    `leavings` nobody is given back what a deletion took: it is a difference like any other.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Ground:
         resolutions: Resolutions | None = None,
         recalled: Mapping[str, KeySet] | None = None,
         fates: Fates | None = None,
+        leavings: Leavings | None = None,
         is_first: bool = False,
     ) -> None:
         self.graph = graph
@@ -90,6 +93,7 @@ class Ground:
         self.resolutions = resolutions or Resolutions()
         self.recalled = recalled or {}
         self.fates: Fates = {} if fates is None else fates
+        self.leavings = leavings
         self.is_first = is_first
         self.is_put_off = False
         self.translation = Translation(graph, decoding, keymap, rewriting)
@@ -160,6 +164,8 @@ class Meeting:
         self._strategy = ground.strategies.of_table(table.name)
         self._open = ground.open_columns(table)
         self._pair = pair_of(table)
+        # Rows here that only lack what a deletion took from them, with the archived ones.
+        self._lacking: list[tuple[SourceRow, dict[str, Value], Here]] = []
         self._is_shared_model = (
             ground.decoding.manifest.policies.get(table.name) == Policy.SHARE.value
         )
@@ -184,6 +190,7 @@ class Meeting:
             elif action is Action.OVERRIDE:
                 overriding[len(rest)] = here
                 rest.append((row, values))
+        self.restore()
         self._meet_by_unique(rest, overriding)
 
     def _spread(self, rows: list[Translated], by_key: Mapping[Key, Here]) -> list[Translated]:
@@ -222,7 +229,7 @@ class Meeting:
             return False
         if (self._table.name, row.key) in self._of.fates:
             return False
-        names = differing(self._table, row, values, here)
+        names, _ = self._differing(row, values, here)
         if not names or self._hangs_on_open(names, values):
             return False
         self._of.renew(self._table, [row.key])
@@ -277,11 +284,14 @@ class Meeting:
 
     def _meet_by_key(self, row: SourceRow, values: dict[str, Value], here: Here) -> Action | None:
         """What becomes of a row whose key is here; None when it is settled."""
-        names = differing(self._table, row, values, here)
+        names, lacking = self._differing(row, values, here)
         fate = self._of.fates.get((self._table.name, row.key))
         if fate is not None and (entry := self._of.resolutions.of(self._table.name, row.pk)):
             self._of.resolutions.use(entry)
-        if not names and fate is not Action.REMAP:
+        if not names and lacking and fate is None:
+            self._lacking.append((row, values, here))
+            return None
+        if not names and not lacking and fate is not Action.REMAP:
             self._verdict.note("kept" if fate is Action.KEEP else "here", row.key)
             self._map(row, self._key(values))
             return None
@@ -307,6 +317,17 @@ class Meeting:
             )
             return None
         return action
+
+    def _differing(
+        self, row: SourceRow, values: dict[str, Value], here: Here
+    ) -> tuple[list[str], set[str]]:
+        """The columns in which they differ, and apart from them those in which the row here has
+        what a deletion left."""
+        names = differing(self._table, row, values, here)
+        if not (names and row.changed and self._of.leavings):
+            return names, set()
+        lacking = self._of.leavings.among(row, names, here)
+        return [name for name in names if name not in lacking], lacking
 
     def _action_by_key(self, row: SourceRow, here: Here, fate: Action | None) -> Action:
         action = fate or self._action(ConflictKind.KEY, row, here)
@@ -346,6 +367,29 @@ class Meeting:
             else f"Say what is to be done: --on-conflict {self._table.label}=keep, or by hand with "
             "--write-resolutions FILE.",
         )
+
+    # What a deletion took ------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Rows that were met and only lack what a deletion took are here, and are to get it back;
+        unless another row has been given a pointer since that only one may have."""
+        pairs = [(row, values) for row, values, _ in self._lacking]
+        taken: dict[int, list[tuple[UniqueSet, Here]]] = defaultdict(list)
+        for unique in self.sets(pairs) if pairs else ():
+            if any(not row.changed.isdisjoint(unique.columns) for row, _ in pairs):
+                for place, here in self.taken(unique, pairs):
+                    if self._key(here) != self._key(self._lacking[place][2]):
+                        taken[place].append((unique, here))
+        for place, (row, values, here) in enumerate(self._lacking):
+            if place not in taken:
+                self._verdict.note("here", row.key)
+                self._verdict.note("restored", row.key)
+                self._map(row, self._key(values))
+            elif self._action(ConflictKind.UNIQUE, row, taken[place][0][1]) is Action.KEEP:
+                self.keep(row, here)
+            else:
+                self._meet_taken(row, values, taken[place], is_overriding=True)
+        self._lacking.clear()
 
     # By unique values ----------------------------------------------------------------------------
 
@@ -468,9 +512,12 @@ class Meeting:
         return entry.here is None or entry.here == as_json(self._table, here)
 
     def match(self, row: SourceRow, values: dict[str, Value], here: Here) -> None:
-        """The row here is this one, under its own key: with the same values it is simply here."""
-        names = set(differing(self._table, row, values, here)) - set(self._table.key_names)
-        if names or row.key is None:
+        """The row here is this one, under its own key: with the same values it is simply here. One
+        under another key is another site's: what it lacks no deletion of this one took."""
+        names, lacking = self._differing(row, values, here)
+        if lacking and not names:
+            self._lacking.append((row, values, here))
+        elif lacking or set(names) - set(self._table.key_names) or row.key is None:
             self.keep(row, here)
         else:
             self._verdict.note("here", row.key)

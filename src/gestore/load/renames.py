@@ -48,6 +48,7 @@ class Renames:
                 model=self.model(row.model),
                 fields={names.get(n, n): v for n, v in row.fields.items()} if names else row.fields,
                 dangling=tuple(names.get(n, n) for n in row.dangling),
+                changed=tuple(names.get(n, n) for n in row.changed),
             )
 
     def manifest(self, manifest: Manifest) -> Manifest:

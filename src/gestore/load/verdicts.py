@@ -15,13 +15,15 @@ from .keymap import KeyMap
 
 @dataclass(slots=True)
 class TableVerdict:
-    """What was decided for one table: keys are the source's. `pairs_here` are the values of rows
+    """What was decided for one table: keys are the source's. `restored` are those of the rows here
+    that get back the pointers that a deletion took from them. `pairs_here` are the values of rows
     without a key of their own (the original's many-to-many pairs) that are here already."""
 
     archived: KeySet
     here: KeySet
     kept: KeySet
     overridden: KeySet
+    restored: KeySet
     loaded_count: int = 0
     renewed_count: int = 0
     pairs_here: set[frozenset[tuple[str, Value]]] = field(default_factory=set)
@@ -61,8 +63,8 @@ class Examination:
 
     def verdict(self, table: Table) -> TableVerdict:
         if table.name not in self.verdicts:
-            archived, here, kept, overridden = (empty_keys(table) for _ in range(4))
-            self.verdicts[table.name] = TableVerdict(archived, here, kept, overridden)
+            archived, here, kept, overridden, restored = (empty_keys(table) for _ in range(5))
+            self.verdicts[table.name] = TableVerdict(archived, here, kept, overridden, restored)
         return self.verdicts[table.name]
 
     def is_loaded(self, row: SourceRow) -> bool:
@@ -78,6 +80,10 @@ class Examination:
         """Whether the row here is to take this row's values."""
         return row.key is not None and row.key in self.verdicts[row.table.name].overridden
 
+    def is_restored(self, row: SourceRow) -> bool:
+        """Whether the row here is to get back what a deletion took from it."""
+        return bool(row.changed) and row.key in self.verdicts[row.table.name].restored
+
     def outcome(self, row: SourceRow) -> str:
         """What became of a row, in one word."""
         verdict = self.verdicts[row.table.name]
@@ -91,3 +97,7 @@ class Examination:
     @property
     def has_overrides(self) -> bool:
         return any(len(verdict.overridden) for verdict in self.verdicts.values())
+
+    @property
+    def has_restored(self) -> bool:
+        return any(len(verdict.restored) for verdict in self.verdicts.values())

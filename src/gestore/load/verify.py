@@ -33,21 +33,29 @@ class Witness(Protocol):
 def verify(graph: Graph, loaded: Loaded, witness: Witness) -> Iterator[Finding]:
     """What is wrong with the rows just written; nothing, normally."""
     for name, keys in loaded.keys_by_table.items():
-        table = graph.tables[name]
-        batches = keys.batches(_BATCH_KEYS)
-        found = sum(witness.count(table, table.key_names, batch) for batch in batches)
-        if found != len(keys):
-            yield Finding(
-                "count",
-                Severity.ERROR,
-                table.label,
-                f"{len(keys):,} rows were written and {found:,} are there.",
-            )
+        yield from _absent(graph.tables[name], keys, witness)
     for written in (loaded.keys_by_table, loaded.overridden):
         for name, keys in written.items():
             for relation in graph.pointing_from(name):
                 allowed = loaded.dangling.get(relation.name, set())
                 yield from _unresolved(graph.tables[name], relation, keys, allowed, witness)
+    for name, keys in loaded.restored.items():
+        relation = graph.relations_by_name[name.lower()]
+        table = graph.tables[relation.source]
+        yield from _absent(table, keys, witness)
+        yield from _unresolved(table, relation, keys, set(), witness)
+
+
+def _absent(table: Table, keys: KeySet, witness: Witness) -> Iterator[Finding]:
+    batches = keys.batches(_BATCH_KEYS)
+    found = sum(witness.count(table, table.key_names, batch) for batch in batches)
+    if found != len(keys):
+        yield Finding(
+            "count",
+            Severity.ERROR,
+            table.label,
+            f"{len(keys):,} rows were written and {found:,} are there.",
+        )
 
 
 def _unresolved(

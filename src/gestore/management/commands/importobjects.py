@@ -29,6 +29,7 @@ from ..console import (
 _KEPT = "Kept {} that are here in their place:"
 _OVERRODE = "Overrode {} that were here:"
 _RENEWED = "Gave {} new keys:"
+_RESTORED = "Gave {} that stayed their pointers back:"
 
 
 class Command(BaseCommand):
@@ -150,13 +151,15 @@ class Command(BaseCommand):
             (report.kept_by_model, "Kept 1 row that is here in its place:", _KEPT),
             (report.overridden_by_model, "Overrode 1 row that was here:", _OVERRODE),
             (report.renewed_by_model, "Gave 1 row a new key:", _RENEWED),
+            (report.restored_by_model, "Gave 1 row that stayed its pointers back:", _RESTORED),
         ):
             if counts:
                 count = sum(counts.values())
                 console.say(of_one if count == 1 else of_many.format(rows_text(count)))
                 for line in count_lines(counts):
                     console.say(line)
-        if not report.loaded_count and not report.kept_count and not report.overridden_count:
+        done_to_others = report.kept_count + report.overridden_count + report.restored_count
+        if not report.loaded_count and not done_to_others:
             console.say(f"Nothing to import: all {rows_text(report.here_count)} are here already.")
             return
         done = "Would import" if report.is_dry_run else "Imported"
