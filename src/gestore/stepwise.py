@@ -257,7 +257,7 @@ class Stepwise:
                 pairs = removing.reader.pointer_pairs(relation, lot)
                 rows = pointed_rows(removing.graph, removing.reader, relation, pairs)
                 for other, target, key in rows:
-                    if target == name and key in wanted and other != key:
+                    if target == name and key in wanted and (relation.source, other) != (name, key):
                         yield key, removing.pointer_finding(relation, other, name, key)
 
     def _delete(self, name: str, keys: list[Key]) -> int:

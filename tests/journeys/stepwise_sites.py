@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -42,7 +42,6 @@ class Site:
         self.processes: list[Process] = []
 
     def close(self) -> None:
-        """Nobody is left at work, whatever a test came to."""
         for process in self.processes:
             process.ends_at_once()
 
@@ -108,6 +107,16 @@ class Site:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while asked and _one(asked) and time.monotonic() < deadline:
             time.sleep(0.02)
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[Site]:
+    """Nobody is left at work afterwards, whatever a test came to."""
+    made = Site(folder)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def _removed_in_file(path: Path) -> int | None:

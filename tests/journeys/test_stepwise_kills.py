@@ -42,9 +42,8 @@ def undisturbed(folder: Path) -> compare.Dump:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[sites.Site]:
-    made = sites.Site(tmp_path)
-    yield made
-    made.close()
+    with sites.site(tmp_path) as made:
+        yield made
 
 
 def test_killed_again_and_again(site: sites.Site, vendor: str, tmp_path: Path) -> None:
@@ -62,9 +61,8 @@ def test_killed_again_and_again(site: sites.Site, vendor: str, tmp_path: Path) -
         seconds = chance.uniform(0.2, 1.0) if is_early else chance.expovariate(4)
         process = site.start(*words, *STEPS)
         if not is_early:
-            assert process.waits_until(lambda seen=counted: (site.removed() or -1) > seen), (
-                process.err
-            )
+            reached = process.waits_until(lambda seen=counted: (site.removed() or -1) > seen)
+            assert reached, (told, process.popen.returncode, process.out, process.err)
         time.sleep(seconds)
         if not process.is_working:
             process.ends()
