@@ -214,6 +214,27 @@ def test_pointer_that_dangled_may_dangle_but_adopts_nobody() -> None:
     assert (finding.code, finding.severity) == ("dangling-adopts", Severity.CONFLICT)
 
 
+@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+@pytest.mark.parametrize("is_stranger", [True, False], ids=["a stranger there", "nobody there"])
+def test_pointer_that_dangled_adopts_nobody_whatever_becomes_of_its_row(
+    strategy: Strategy, is_stranger: bool
+) -> None:
+    loose = archived("zoo.LooseLink", 1, menagerie=1, animal=7, species=None, _dangling=("animal",))
+    site = Site()
+    site.put("zoo.Menagerie", id=1, name="one")
+    site.put("zoo.LooseLink", id=1, menagerie=70)
+    if is_stranger:
+        site.put("zoo.Animal", id=7, name="a stranger")
+    codes = Trip([menagerie(), loose], site, strategy=strategy).codes()
+    expected = {"key-conflict"} if strategy is Strategy.REFUSE else set()
+    # The row that is kept points at nobody's.
+    if is_stranger and strategy is not Strategy.KEEP:
+        expected.add("dangling-adopts")
+    assert set(codes) == expected
+    site.put("zoo.LooseLink", id=1, menagerie=1, animal=7)
+    assert Trip([menagerie(), loose], site, strategy=strategy).codes() == []
+
+
 def test_pointer_that_dangled_cannot_where_the_database_checks() -> None:
     row = animal(1, mother=7, _dangling=("mother",))
     assert Trip([menagerie(), ENCLOSURE, SPECIES, row]).codes() == ["dangling"]

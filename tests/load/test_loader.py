@@ -6,6 +6,7 @@ import pytest
 
 from gestore.load.keymap import KeyMap
 from gestore.load.loader import Loaded, Loader, check_circles
+from gestore.load.strategies import Strategy
 from gestore.load.verify import verify
 from gestore.rows import ArchivedRow
 from gestore.walk.keys import empty_keys
@@ -200,6 +201,15 @@ def test_only_what_dangled_may_dangle() -> None:
     loaded = loaded_trip(site)
     loaded.dangling.clear()
     assert [f.subject for f in verify(GRAPH, loaded, site)] == ["zoo.LooseLink.1"]
+
+
+def test_what_dangled_may_dangle_in_a_row_that_was_overridden() -> None:
+    site = Site()
+    site.put("zoo.LooseLink", id=1, menagerie=1)
+    row = archived("zoo.LooseLink", 1, menagerie=1, animal=7, species=None, _dangling=("animal",))
+    loaded = Trip([MENAGERIE, row], site, strategy=Strategy.OVERRIDE).load()
+    assert site.row("zoo.LooseLink", 1)["animal"] == 7
+    assert list(verify(GRAPH, loaded, site)) == []
 
 
 # Key map ------------------------------------------------------------------------------------------

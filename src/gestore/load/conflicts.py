@@ -89,8 +89,6 @@ class Examiner:
             if row.unknown or row.absent:
                 self._check_fields(row)
             self._check_values(row)
-            if row.dangling:
-                self._check_dangling(row)
         translated = [(row, self._translation.values(row)) for row in rows]
         if self._decoding.manifest.policies.get(table.name) == Policy.SHARE.value:
             translated = self._match_shared(table, verdict, translated)
@@ -98,6 +96,9 @@ class Examiner:
             translated = self._renewed(table, translated, lambda row: not row.is_shared)
         Meeting(self._ground, table, verdict).meet(translated)
         verdict.settle()
+        for row in rows:
+            if row.dangling:
+                self._check_dangling(row)
 
     def _without_repeats(
         self, table: Table, verdict: TableVerdict, rows: list[SourceRow]
@@ -180,7 +181,8 @@ class Examiner:
                     f"Export with --skip {relation.name}, or mend the row at the source.",
                 )
                 continue
-            if not self._is_there_already(row) and self._would_adopt(relation, row):
+            is_written = self._result.is_loaded(row) or self._result.is_override(row)
+            if is_written and self._would_adopt(relation, row):
                 self._ground.find(
                     "dangling-adopts",
                     row,
@@ -189,11 +191,6 @@ class Examiner:
                     f"Export with --skip {relation.name}.",
                     Severity.CONFLICT,
                 )
-
-    def _is_there_already(self, row: SourceRow) -> bool:
-        return row.key is not None and bool(
-            self._finder.resolve(row.table.name, row.table.key_names, [row.key])
-        )
 
     def _would_adopt(self, relation: Relation, row: SourceRow) -> bool:
         value = pointer(relation, row.values)

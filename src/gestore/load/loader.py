@@ -114,12 +114,17 @@ class Loader:
                         for v in translated
                     ],
                 )
-                self._note_overridden(table, translated)
+                self._note_overridden(table, list(zip(batch, translated, strict=True)))
 
-    def _note_overridden(self, table: Table, rows: Sequence[dict[str, Value]]) -> None:
+    def _note_overridden(
+        self, table: Table, rows: Sequence[tuple[SourceRow, dict[str, Value]]]
+    ) -> None:
         if table.name not in self._loaded.overridden:
             self._loaded.overridden[table.name] = empty_keys(table)
-        self._loaded.overridden[table.name].add(self._translation.key(table, v) for v in rows)
+        self._loaded.overridden[table.name].add(
+            self._translation.key(table, values) for _, values in rows
+        )
+        self._note_dangling(table, rows)
 
     def _restore(self, rows: Iterable[ArchivedRow]) -> None:
         """Give rows that stayed the pointers that a deletion took from them."""
@@ -198,6 +203,12 @@ class Loader:
         keys = [self._translation.key(table, values) for row, values in rows if row.key is not None]
         self._loaded.keys_by_table[table.name].add(keys)
         self._loaded.rows_by_table[table.name] += len(rows)
+        self._note_dangling(table, rows)
+
+    def _note_dangling(
+        self, table: Table, rows: Sequence[tuple[SourceRow, dict[str, Value]]]
+    ) -> None:
+        """What pointed at nothing at the source may do so here."""
         for row, values in rows:
             for name in row.dangling:
                 relation = f"{table.label}.{name}"
