@@ -300,7 +300,7 @@ class Removing:
         each with the key it points at. With `emptied`, pointers in circles were: one that somebody
         has filled again holds what it points at."""
         for relation in self.graph.pointing_at(name):
-            if relation.is_parent or ignored(relation, self.policies):
+            if ignored(relation, self.policies):
                 continue
             if among is not None and relation.name not in among:
                 continue

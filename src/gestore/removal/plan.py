@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import Finding, Findings, Severity
 from ..rows import Key, batches, key_text
@@ -19,7 +20,7 @@ from ..schema.relation import Relation
 from ..walk.closure import Closure, Status
 from ..walk.keys import KeySet, empty_keys
 from ..walk.walker import Bounds, Roots, walk
-from .survivors import PointerSource, Reason, Survivors, pointed_rows, survivors
+from .survivors import PointerSource, Reason, Survivors, SurvivorSearch, pointed_rows
 
 _TAKES_ALONG = "Take them along with --own {label}, or remove or change them first."
 
@@ -61,6 +62,28 @@ def ignored(relation: Relation, policies: Policies) -> bool:
     return policy is Policy.SKIP
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """Whose a row is, by its relations and the policies."""
+
+    policies: Policies
+
+    def ignores(self, relation: Relation) -> bool:
+        return ignored(relation, self.policies)
+
+    def belongs(self, relation: Relation) -> bool:
+        """As `CASCADE` says, and what would block where a policy says that it belongs."""
+        effect = effect_of(relation)
+        if effect is Effect.BLOCKS:
+            policy = self.policies.of_relation(relation) or self.policies.of_table(relation.source)
+            return policy is Policy.OWN
+        return effect is Effect.GOES
+
+    def is_lookup(self, relation: Relation, target: str) -> bool:
+        policies = (self.policies.of_relation(relation), self.policies.of_table(target))
+        return any(p in (Policy.SHARE, Policy.EXTERNAL, Policy.SKIP) for p in policies)
+
+
 class _Planner:
     def __init__(
         self,
@@ -79,45 +102,45 @@ class _Planner:
         self.told = told
 
     def plan(self) -> Removal:
-        staying = self._survivors()
-        closure = self._walk(Bounds(_brings, staying=staying.keys_by_table))
+        staying, closure = self._without_survivors()
         findings = Findings(self._stay_findings(staying))
         changed: dict[Relation, KeySet] = {}
         self._meet_outsiders(closure, changed, findings)
         if changed:
             # What stays and changes is archived too, with what it points at.
-            closure = self._walk(
-                Bounds(_brings, staying=staying.keys_by_table, shared=self._together(changed))
-            )
+            closure = self._walk(staying=staying.keys_by_table, shared=self._together(changed))
         return Removal(closure, changed, staying, findings)
 
-    def _walk(self, bounds: Bounds) -> Closure:
+    def _walk(self, **bounds: Any) -> Closure:
         closure = walk(
-            self.graph, self.roots, self.policies, self.follow, self.source, bounds=bounds
+            self.graph,
+            self.roots,
+            self.policies,
+            self.follow,
+            self.source,
+            bounds=Bounds(_brings, **bounds),
         )
         self.told(closure)
         return closure
 
-    def _survivors(self) -> Survivors:
-        """Only a policy or `connected` makes pointed-at rows owned: without, there are none."""
+    def _without_survivors(self) -> tuple[Survivors, Closure]:
+        """What others need, and all the rest."""
+        reached = self._walk()
+        # Only a policy or `connected` makes pointed-at rows owned: without, there are none.
         owns = Policy.OWN in {*self.policies.by_table.values(), *self.policies.by_relation.values()}
         if self.follow is Follow.OWNED and not owns:
-            return Survivors()
-        sure = self._walk(Bounds(_brings, owns_forward=False))
-        reached = self._walk(Bounds(_brings))
+            return Survivors(), reached
+        sure = self._walk(owns_forward=False)
         if _owned_count(sure) == _owned_count(reached):
-            return Survivors()
-        return survivors(
-            self.graph,
-            reached,
-            sure,
-            self.source,
-            ignores=lambda relation: ignored(relation, self.policies),
-            is_lookup=self._is_lookup,
-        )
-
-    def _is_lookup(self, name: str) -> bool:
-        return self.policies.of_table(name) in (Policy.SHARE, Policy.EXTERNAL, Policy.SKIP)
+            return Survivors(), reached
+        search = SurvivorSearch(self.graph, reached, sure, self.source, _Terms(self.policies))
+        staying = search.run()
+        while staying.count:
+            closure = self._walk(staying=staying.keys_by_table)
+            if _owned_count(closure) + staying.count == _owned_count(reached):
+                return staying, closure
+            staying = search.run_again(closure)
+        return staying, reached
 
     def _together(self, changed: Mapping[Relation, KeySet]) -> dict[str, KeySet]:
         together: dict[str, KeySet] = {}
@@ -148,6 +171,44 @@ class _Planner:
                     changed[relation] = empty_keys(self.graph.tables[relation.source])
                 changed[relation].add(others)
         findings.extend(_left_dangling(relation, count) for relation, count in left.items())
+        for relation, policy in self._split_links():
+            findings.extend(self._split(relation, policy, closure))
+
+    def _split_links(self) -> Iterator[tuple[Relation, Policy]]:
+        """The multi-table links whose upper half a policy leaves out."""
+        for relation in self.graph.relations:
+            policies = (
+                self.policies.of_relation(relation),
+                self.policies.of_table(relation.target),
+            )
+            for policy in (Policy.SKIP, Policy.EXTERNAL):
+                if relation.is_parent and policy in policies:
+                    yield relation, policy
+                    break
+
+    def _split(self, relation: Relation, policy: Policy, closure: Closure) -> Iterator[Finding]:
+        """Halves of what goes that would stay: they are one object, and share one fate."""
+        source, target = self.graph.tables[relation.source], self.graph.tables[relation.target]
+        owned = closure.taken_of(target.name).owned
+        for keys in closure.taken_of(source.name).owned.batches(self.source.batch_keys):
+            pairs = self.source.pointer_pairs(relation, keys)
+            for key, _, other in pointed_rows(self.graph, self.source, relation, pairs):
+                if other not in owned:
+                    yield Finding(
+                        "blocker",
+                        Severity.BLOCKER,
+                        f"{target.label}.{key_text(other)}",
+                        f"is the upper half of {source.label}.{key_text(key)}, and the policy is "
+                        f"{policy.value}.",
+                        f"Let it go too: leave out the policy of {target.label}.",
+                        {
+                            "model": target.name,
+                            "pk": key_text(other),
+                            "relation": relation.name,
+                            "points_at": f"{source.label}.{key_text(key)}",
+                            "why": policy.value,
+                        },
+                    )
 
     def _blockers(
         self, relation: Relation, name: str, others: list[Key], why: str
@@ -244,8 +305,6 @@ def outsiders(
     for table in closure.tables():
         owned = closure.taken_of(table.name).owned
         for relation in graph.pointing_at(table.name):
-            if relation.is_parent:
-                continue
             going = closure.taken_of(relation.source).owned
             for keys in owned.batches(source.batch_keys):
                 pointing = source.pointing(relation, table.name, keys)

@@ -8,13 +8,12 @@ if nobody else points at it. What stays keeps what it points at and what belongs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from ..rows import Key, Value, batches
 from ..schema.graph import Graph
-from ..schema.on_delete import Effect, effect_of
 from ..schema.relation import Relation, RelationKind
 from ..schema.table import Kind
 from ..walk.closure import Closure
@@ -57,56 +56,59 @@ class Survivors:
         return sum(map(len, self.keys_by_table.values()))
 
 
-def survivors(
-    graph: Graph,
-    reached: Closure,
-    sure: Closure,
-    source: PointerSource,
-    *,
-    ignores: Callable[[Relation], bool],
-    is_lookup: Callable[[str], bool],
-) -> Survivors:
-    """Of the rows owned in `reached`, those that must stay; rows owned in `sure`, what belongs to
-    the roots, go whatever points at them.
+class Terms(Protocol):
+    """What a relation says of whose a row is."""
 
-    `ignores` says of which relations nobody asks; `is_lookup` of which tables' rows own nothing.
-    """
-    search = _Search(graph, reached, sure, source, ignores, is_lookup)
-    return search.run()
+    def ignores(self, relation: Relation) -> bool:
+        """Whether rows that point by it are left alone, come what may."""
+
+    def belongs(self, relation: Relation) -> bool:
+        """Whether a row that points by it belongs to the row it points at."""
+
+    def is_lookup(self, relation: Relation, target: str) -> bool:
+        """Whether rows of the table pointed at own nothing by it."""
 
 
-class _Search:
+class SurvivorSearch:
+    """Finds, of the rows owned in `reached`, those that must stay; rows owned in `sure`, what
+    belongs to the roots, go whatever points at them."""
+
     def __init__(
-        self,
-        graph: Graph,
-        reached: Closure,
-        sure: Closure,
-        source: PointerSource,
-        ignores: Callable[[Relation], bool],
-        is_lookup: Callable[[str], bool],
+        self, graph: Graph, reached: Closure, sure: Closure, source: PointerSource, terms: Terms
     ) -> None:
         self.graph = graph
         self.reached = reached
         self.sure = sure
         self.source = source
-        self.ignores = ignores
-        self.is_lookup = is_lookup
+        self.terms = terms
         self.staying: dict[str, KeySet] = {}
         self.pending: dict[str, KeySet] = {}
         self.reasons: list[Reason] = []
         self.told: dict[str, int] = defaultdict(int)
 
     def run(self) -> Survivors:
+        """The rows that somebody needs, with all that these need."""
         for table in self.reached.tables():
             for keys in self._candidates(table.name):
                 self._needed_by_outsiders(table.name, keys)
                 self._belonging_to_others(table.name, keys)
+        return self._spread()
+
+    def run_again(self, closure: Closure) -> Survivors:
+        """A walk that leaves out what stays may reach less: what it no longer owns stays too."""
+        for table in self.reached.tables():
+            owned = closure.taken_of(table.name).owned
+            for keys in self._candidates(table.name):
+                self._keep(table.name, owned.missing(keys))
+        return self._spread()
+
+    def _spread(self) -> Survivors:
         while self.pending:
             name, new = self.pending.popitem()
             for lot in new.batches(self.source.batch_keys):
                 self._keep_what_it_points_at(name, lot)
                 self._keep_what_belongs_to_it(name, lot)
-        return Survivors(self.staying, self.reasons)
+        return Survivors(self.staying, tuple(self.reasons))
 
     def _candidates(self, name: str) -> Iterator[list[Key]]:
         sure = self.sure.taken_of(name).owned
@@ -124,7 +126,7 @@ class _Search:
     def _needed_by_outsiders(self, name: str, keys: list[Key]) -> None:
         """A row that goes nowhere points at it."""
         for relation in self.graph.pointing_at(name):
-            if relation.is_parent or self.ignores(relation):
+            if self.terms.ignores(relation):
                 continue
             going = self.reached.taken_of(relation.source).owned
             pointing = self.source.pointing(relation, name, keys)
@@ -141,16 +143,21 @@ class _Search:
             self._stay(
                 Reason(name, key, relation, target, other, belongs=True)
                 for key, target, other in self._pointed(relation, keys)
-                if not self.is_lookup(target) and self._is_there_to_stay(target, other)
+                if self._stays_anyway(relation, target, other)
             )
 
-    def _is_there_to_stay(self, name: str, key: Key) -> bool:
-        taken = self.reached.taken_of(name)
+    def _stays_anyway(self, relation: Relation, target: str, key: Key) -> bool:
+        taken = self.reached.taken_of(target)
+        if relation.is_parent:
+            # The halves of one object share one fate, whatever a policy says of one of them.
+            return key not in taken.owned
+        if self.terms.is_lookup(relation, target):
+            return False
         return key in taken.shared and key not in taken.owned
 
     def _keep_what_it_points_at(self, name: str, keys: list[Key]) -> None:
         for relation in self.graph.pointing_from(name):
-            if not self.ignores(relation):
+            if not self.terms.ignores(relation):
                 self._stay(
                     Reason(target, key, relation, name, other, belongs=False)
                     for other, target, key in self._pointed(relation, keys)
@@ -181,7 +188,7 @@ class _Search:
         belonging = [
             relation
             for relation in self.graph.pointing_from(name)
-            if effect_of(relation) is Effect.GOES and not self.ignores(relation)
+            if self.terms.belongs(relation) and not self.terms.ignores(relation)
         ]
         if table.through_of:
             return [r for r in belonging if r.target == table.through_of][:1]
@@ -199,13 +206,17 @@ class _Search:
             for reason in lot:
                 by_table[reason.table].setdefault(reason.key, reason)
             for name, by_key in by_table.items():
-                candidates = self._among_candidates(name, by_key)
-                new = self._keys(self.staying, name).add(candidates) if candidates else []
-                if new:
-                    self._keys(self.pending, name).add(new)
+                new = self._keep(name, self._among_candidates(name, by_key))
                 for key in new[: _REASONS - self.told[name]] if is_told else ():
                     self.told[name] += 1
                     self.reasons.append(by_key[key])
+
+    def _keep(self, name: str, keys: list[Key]) -> list[Key]:
+        """Let rows stay; those that were to go until now come back."""
+        new = self._keys(self.staying, name).add(keys) if keys else []
+        if new:
+            self._keys(self.pending, name).add(new)
+        return new
 
     def _keys(self, sets: dict[str, KeySet], name: str) -> KeySet:
         if name not in sets:
@@ -223,6 +234,8 @@ def pointed_rows(
     graph: Graph, source: KeySource, relation: Relation, pairs: Sequence[tuple[Key, Value]]
 ) -> Iterator[tuple[Key, str, Key]]:
     """Pairs of a row's key and its pointer's value, as rows: (key, table pointed at, key there)."""
+    if not pairs:
+        return
     if relation.is_generic:
         for key, value in pairs:
             content_type, raw = cast("tuple[Key, Value]", value)
