@@ -24,7 +24,7 @@ from gestore.models import Removal
 from tests.journeys import stepwise_sites as sites
 from tests.management.typing_in import typed
 from tests.zoo import models as zoo
-from tests.zoo.inserting import inserting
+from tests.zoo.inserting import Placed, inserting
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "target"], transaction=True),
@@ -75,6 +75,12 @@ def options(archive: str, **more: Any) -> gestore.DeleteOptions:
 def delete(archive: str, meddler: Meddler, **more: Any) -> gestore.DeleteReport:
     """The first menagerie, beside whoever meddles."""
     root = sites.two_menageries("default")
+    return delete_beside(root, archive, meddler, **more)
+
+
+def delete_beside(
+    root: Placed, archive: str, meddler: Meddler, **more: Any
+) -> gestore.DeleteReport:
     return gestore.delete_objects([root.reference], options(archive, **more), progress=meddler)
 
 
@@ -176,12 +182,17 @@ def test_pointer_in_a_circle_that_is_filled_again_holds(archive: str) -> None:
 
     report = delete(archive, Meddler(fill, after_first=True))
 
-    # The land itself is as archived, and goes once its capital stays.
-    print(told(report), stayed())
-    if report.left:
-        assert told(report)[0] == "zoo.Capital.103: points at zoo.Land.103 (land)."
+    # The capital stays for the land, and the land, as it is pointed at in turn, for the capital.
+    assert told(report) == [
+        "zoo.Capital.103: points at zoo.Land.103 (land).",
+        "zoo.Land.103: points at zoo.Capital.103 (capital).",
+        "zoo.Land.103: points at zoo.Menagerie.1 (menagerie).",
+    ]
+    assert stayed() == {"zoo.Capital": {"103"}, "zoo.Land": {"103"}, "zoo.Menagerie": {"1"}}
     check_counts(report)
-    resumed(archive) if report.left else None
+    # Emptied again, they are in nobody's way.
+    resumed(archive)
+    assert stayed() == {}
 
 
 def test_changed_half_of_a_circle_that_cannot_be_opened_stays_with_the_other(archive: str) -> None:
@@ -436,6 +447,8 @@ def short_patience(vendor: str) -> None:
 def locked(key: int) -> Iterator[Callable[[], None]]:
     """Another connection holds the row; what comes back lets it go."""
     with another_connection() as other:
+        # Another thread lets it go.
+        other.inc_thread_sharing()
         other.set_autocommit(False)
         with other.cursor() as cursor:
             cursor.execute("SELECT * FROM zoo_notebyinteger WHERE id = %s FOR UPDATE", [key])
@@ -450,9 +463,10 @@ def locked(key: int) -> Iterator[Callable[[], None]]:
 def test_row_that_stays_locked_ends_it_and_what_was_committed_stays(
     archive: str, vendor: str
 ) -> None:
+    root = sites.two_menageries("default")
     short_patience(vendor)
     with locked(9), pytest.raises(DatabaseFailed) as error:
-        delete(archive, Meddler(lambda: None))
+        delete_beside(root, archive, Meddler(lambda: None))
     record = Removal.objects.get()
     gone = sum(record.removed.values())
     assert 0 < gone < 149
@@ -473,11 +487,12 @@ def test_row_that_stays_locked_ends_it_and_what_was_committed_stays(
 
 @pytest.mark.skipif("sqlite" in connections["default"].settings_dict["ENGINE"], reason="one writer")
 def test_row_that_is_let_go_in_time_goes_too(archive: str, vendor: str) -> None:
+    root = sites.two_menageries("default")
     short_patience(vendor)
     with locked(9) as let_go:
         timer = threading.Timer(1.5, let_go)
         meddler = Meddler(timer.start)
-        report = delete(archive, meddler)
+        report = delete_beside(root, archive, meddler)
         timer.join()
     assert report.is_finished
     assert told(report) == []
@@ -525,17 +540,16 @@ def test_database_without_the_tables_is_refused_before_anything_is_archived(
 ) -> None:
     root = sites.two_menageries("default")
     before = sites.everything()
-    with connections["default"].cursor() as cursor:
-        cursor.execute("ALTER TABLE gestore_removal RENAME TO gestore_removal_away")
-        try:
-            if words == ("--resume",):
-                seen = typed("deleteobjects", "--resume", archive)
-            else:
-                seen = typed(
-                    "deleteobjects", root.reference, "--no-input", "--archive", archive, *words
-                )
-        finally:
-            cursor.execute("ALTER TABLE gestore_removal_away RENAME TO gestore_removal")
+    rename_table("gestore_removal", "gestore_removal_away")
+    try:
+        if words == ("--resume",):
+            seen = typed("deleteobjects", "--resume", archive)
+        else:
+            seen = typed(
+                "deleteobjects", root.reference, "--no-input", "--archive", archive, *words
+            )
+    finally:
+        rename_table("gestore_removal_away", "gestore_removal")
     assert seen.code == 1
     assert seen.err == (
         "CommandError: 'default' has no table to note where a removal in batches stands.\n"
@@ -543,3 +557,9 @@ def test_database_without_the_tables_is_refused_before_anything_is_archived(
     )
     assert not Path(archive).exists()
     assert sites.everything() == before
+
+
+def rename_table(before: str, after: str) -> None:
+    # With a cursor of its own each time: a command closes the connection when it is done.
+    with connections["default"].cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {before} RENAME TO {after}")

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 KILLS = {"sqlite": 3, "postgresql": 20, "mysql": 20}
-STEPS = ("--commit-every", "6", "--sleep", "3")
+STEPS = ("--commit-every", "3", "--sleep", "6")
 ARCHIVE = "zoo.jsonl"
 
 
@@ -58,7 +58,7 @@ def test_killed_again_and_again(site: sites.Site, vendor: str, tmp_path: Path) -
     for number in range(KILLS[vendor]):
         # Some while it starts, reads or compares; most once rows go.
         is_early = number > 0 and chance.random() < 0.2
-        seconds = chance.uniform(0.2, 1.0) if is_early else chance.expovariate(4)
+        seconds = chance.uniform(0.2, 1.0) if is_early else chance.expovariate(10)
         process = site.start(*words, *STEPS)
         if not is_early:
             reached = process.waits_until(lambda seen=counted: (site.removed() or -1) > seen)
