@@ -17,6 +17,7 @@ import pytest
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
+from pytest_django.fixtures import SettingsWrapper
 
 import gestore
 from gestore.errors import DatabaseFailed
@@ -378,6 +379,28 @@ def test_pause_file_that_is_there_before_holds_the_first_batch_up(archive: str) 
         delete(archive, meddler, limits=limits)
     assert error.value.message.endswith("is over. 0 of 149 rows are gone.")
     assert meddler.notes == [f"paused: {pause} exists"]
+
+
+def test_replica_is_asked_before_the_first_batch(
+    archive: str, vendor: str, settings: SettingsWrapper
+) -> None:
+    settings.GESTORE = {"REPLICAS": ["target"]}
+    limits = gestore.Limits(max_lag_seconds=5, max_run_seconds=0.5)
+    meddler = Meddler(lambda: None)
+    with pytest.raises(gestore.GestoreError) as error:
+        delete(archive, meddler, limits=limits)
+    if vendor == "sqlite":
+        assert error.value.message == "GESTORE[\"REPLICAS\"]: 'target' is no replica."
+        assert not Path(archive).exists()
+    else:
+        assert error.value.message.endswith("is over. 0 of 149 rows are gone.")
+        assert meddler.notes == ["waiting: replica target does not replicate"]
+        settings.GESTORE = {}
+        if vendor == "postgresql":
+            # It knows its replicas itself: there are none behind.
+            words = ("--resume", archive, "--max-lag", "5")
+            assert typed("deleteobjects", *words).code == 0
+            assert stayed() == {}
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:

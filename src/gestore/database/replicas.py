@@ -77,9 +77,11 @@ def _asking(replica: BaseDatabaseWrapper) -> Lag:
 
 def _postgresql_primary(connection: BaseDatabaseWrapper) -> float | None:
     with connection.cursor() as cursor:
+        # Of one that has replayed everything, the lag is still that of the last time it had to.
         cursor.execute(
-            "SELECT max(extract(epoch FROM replay_lag)), count(*) - count(state)"
-            " FROM pg_stat_replication"
+            "SELECT max(extract(epoch FROM replay_lag))"
+            " FILTER (WHERE replay_lsn IS DISTINCT FROM pg_current_wal_lsn()),"
+            " count(*) - count(state) FROM pg_stat_replication"
         )
         seconds, hidden = cursor.fetchone()
     if hidden:
@@ -93,13 +95,15 @@ def _postgresql_primary(connection: BaseDatabaseWrapper) -> float | None:
 
 def _postgresql_standby(replica: BaseDatabaseWrapper) -> float | None:
     with replica.cursor() as cursor:
+        # A standby that has streamed, and streams no more, stands still without being behind.
         cursor.execute(
-            "SELECT pg_is_in_recovery(),"
+            "SELECT pg_is_in_recovery() AND (pg_last_wal_receive_lsn() IS NULL"
+            " OR EXISTS (SELECT 1 FROM pg_stat_wal_receiver)),"
             " CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
             " ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
         )
-        is_standby, seconds = cursor.fetchone()
-    return float(seconds or 0) if is_standby else None
+        replicates, seconds = cursor.fetchone()
+    return float(seconds or 0) if replicates else None
 
 
 def _mysql_replica(replica: BaseDatabaseWrapper) -> float | None:
