@@ -73,7 +73,7 @@ def test_ended_one_is_not_found_again() -> None:
     assert error.value.message == (
         "The deletion of this archive came to its end on 2030-01-02 04:00."
     )
-    assert error.value.hint == "Prove it again with: verifyobjects --absent"
+    assert error.value.hint == "Prove it again with: verifyobjects ARCHIVE --absent"
 
 
 def test_the_latest_unended_one_of_this_archive_is_meant() -> None:

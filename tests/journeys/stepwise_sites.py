@@ -188,7 +188,7 @@ class Process:
         while self.is_working and time.monotonic() < deadline:
             if reached():
                 return True
-            time.sleep(0.01)
+            time.sleep(0.05)
         return bool(reached())
 
 

@@ -17,7 +17,6 @@ import pytest
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
-from pytest_django.fixtures import SettingsWrapper
 
 import gestore
 from gestore.errors import DatabaseFailed
@@ -31,6 +30,11 @@ pytestmark = [
     pytest.mark.django_db(databases=["default", "target"], transaction=True),
     pytest.mark.timeout(300),
 ]
+
+
+on_servers = pytest.mark.skipif(
+    "sqlite" in connections["default"].settings_dict["ENGINE"], reason="one writer"
+)
 
 
 class Meddler:
@@ -381,9 +385,7 @@ def test_pause_file_that_is_there_before_holds_the_first_batch_up(archive: str) 
     assert meddler.notes == [f"paused: {pause} exists"]
 
 
-def test_replica_is_asked_before_the_first_batch(
-    archive: str, vendor: str, settings: SettingsWrapper
-) -> None:
+def test_replica_is_asked_before_the_first_batch(archive: str, vendor: str, settings: Any) -> None:
     settings.GESTORE = {"REPLICAS": ["target"]}
     limits = gestore.Limits(max_lag_seconds=5, max_run_seconds=0.5)
     meddler = Meddler(lambda: None)
@@ -426,6 +428,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
 # Two at once, and locks ---------------------------------------------------------------------------
 
 
+@on_servers
 def test_two_that_go_on_at_once_lose_nothing(archive: str, tmp_path: Path) -> None:
     root = sites.two_menageries("default")
     limits = gestore.Limits(max_run_seconds=1e-9)
@@ -482,7 +485,7 @@ def locked(key: int) -> Iterator[Callable[[], None]]:
             connections["default"].close()
 
 
-@pytest.mark.skipif("sqlite" in connections["default"].settings_dict["ENGINE"], reason="one writer")
+@on_servers
 def test_row_that_stays_locked_ends_it_and_what_was_committed_stays(
     archive: str, vendor: str
 ) -> None:
@@ -508,7 +511,7 @@ def test_row_that_stays_locked_ends_it_and_what_was_committed_stays(
     assert stayed() == {}
 
 
-@pytest.mark.skipif("sqlite" in connections["default"].settings_dict["ENGINE"], reason="one writer")
+@on_servers
 def test_row_that_is_let_go_in_time_goes_too(archive: str, vendor: str) -> None:
     root = sites.two_menageries("default")
     short_patience(vendor)

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
-KILLS = {"sqlite": 3, "postgresql": 20, "mysql": 20}
+KILLS = {"sqlite": 2, "postgresql": 20, "mysql": 20}
 STEPS = ("--commit-every", "3", "--sleep", "6")
 ARCHIVE = "zoo.jsonl"
 
