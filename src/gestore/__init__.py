@@ -15,7 +15,6 @@ from .deleting import (
     DeleteReport,
     delete_objects,
     plan_deletion,
-    resume_deletion,
 )
 from .errors import Finding, GestoreError, Refused, Severity
 from .exporting import ExportReport, export_objects
@@ -24,6 +23,7 @@ from .load.strategies import Strategy
 from .planning import Plan, WalkOptions, plan_objects
 from .removal.receipt import Receipt
 from .removal.throttle import Limits
+from .resuming import resume_deletion
 from .schema.policy import Follow, Policy
 from .undoing import UndoPlan, undo_import
 from .verifying import VerifyReport, verify_archive

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import django
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from . import conf
-from .archive.reader import ArchiveReader, open_archive
-from .archive.storage import check_free, write_text
+from .archive.reader import open_archive
 from .archive.writer import Destination, Written
+from .batching import (
+    BATCH_SECONDS,
+    Batches,
+    check_batches,
+    remove_in_batches,
+    resume_words,
+    stands_in_the_way,
+)
 from .database import journal
 from .database.cascades import Cascades
 from .database.indexes import unindexed
-from .database.replicas import lag_reasons
-from .database.transactions import failures, loading, quiet, snapshot
+from .database.transactions import failures, loading, snapshot
 from .errors import (
     ArchiveDamaged,
+    ArchiveError,
     ArchiveExists,
-    ArchiveNotWritten,
-    DatabaseFailed,
     Finding,
     Findings,
     GestoreError,
-    NotFound,
     Overtaken,
     Refused,
     Severity,
@@ -43,31 +44,17 @@ from .memory import person
 from .planning import Walked, WalkOptions, opened, plan_findings
 from .progress import Progress, Silence
 from .removal.ledger import Ledger
-from .removal.pace import Pace
 from .removal.plan import Removal, plan_removal
-from .removal.receipt import Receipt
-from .removal.throttle import Limits, Throttle, TimeUp
-from .removing import (
-    Gone,
-    Removing,
-    check_unchanged,
-    remove_at_once,
-    removing_again,
-    site_zones,
-)
+from .removal.receipt import Receipt, check_receipt, write_receipt
+from .removal.throttle import Limits
+from .removing import Gone, Removing, check_unchanged, remove_at_once, site_zones
 from .rows import JsonValue
-from .schema.introspect import build_graph
 from .schema.table import Table
-from .stepwise import Stepwise
 from .version import __version__
 from .walk.closure import Status
+from .walk.keys import KeySet
 
 _MOST_ATTEMPTS = 3
-_RESUMED_ROWS = 10_000
-BATCH_SECONDS = 0.2
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
 Confirm = Callable[["DeletePlan"], bool]
 
 
@@ -95,15 +82,16 @@ class DeleteOptions:
 @dataclass(frozen=True, slots=True)
 class DeletePlan:
     """What would go, what would change, what stays: rows by model label; and the findings, blockers
-    among them."""
+    among them. `fingerprint` is the same for the same rows."""
 
     references: tuple[str, ...]
     database: str
     removed_by_model: Mapping[str, int]
-    changed_by_relation: Mapping[str, int]
-    shared_by_model: Mapping[str, int]
-    staying_by_model: Mapping[str, int]
-    findings: Sequence[Finding]
+    changed_by_relation: Mapping[str, int] = field(default_factory=dict)
+    shared_by_model: Mapping[str, int] = field(default_factory=dict)
+    staying_by_model: Mapping[str, int] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
+    fingerprint: str = ""
 
     @property
     def row_count(self) -> int:
@@ -234,7 +222,16 @@ def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> Del
         },
         {tables[name].label: len(keys) for name, keys in sorted(staying.items())},
         findings,
+        _fingerprint([*going.values(), *removal.changed.values()]),
     )
+
+
+def _fingerprint(sets: Iterable[KeySet]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for keys in sets:
+        for batch in keys.batches(10_000):
+            digest.update(repr(batch).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def _owned(walk_done: Walked) -> Iterator[Table]:
@@ -275,11 +272,10 @@ class _Deletion:
         return Destination.parse(options.archive, overwrite=options.overwrite)
 
     def run(self, confirm: Confirm | None) -> DeleteReport:
-        if self.destination is not None:
-            self.destination.check()
+        self._check_archive()
         if self.options.receipt:
-            _check_receipt(self.options.receipt)
-        self._check_steps()
+            check_receipt(self.options.receipt)
+        self._check_batches()
         began = self.clock()
         shown = self._shown(confirm)
         with Ledger() as ledger:
@@ -290,7 +286,7 @@ class _Deletion:
                 self._read_again(written, removing)
             entry = self._entry(removing, written, began)
             gone, left = self._remove(removing, entry)
-        receipt = self._receipt(entry, gone, left)
+        receipt = receipt_of(entry, gone, left, self.options, self.clock())
         return DeleteReport(plan, gone.removed, gone.changed, written, receipt, left)
 
     def _prepared(
@@ -352,8 +348,7 @@ class _Deletion:
                 hint="Nothing was removed. Look at the disk, and write the archive elsewhere.",
             )
 
-    def _check_steps(self) -> None:
-        """What a removal in batches needs, asked before hours of reading."""
+    def _check_batches(self) -> None:
         options, database = self.options, self.options.walk.database
         if not options.commit_every:
             if options.limits != Limits() or options.batch_seconds != BATCH_SECONDS:
@@ -368,9 +363,33 @@ class _Deletion:
                 hint="Name one with --archive PATH.",
             )
         if database in connections:
-            _check_journal(database)
-            with failures(connections[database], "Nothing was removed."):
-                _reasons(options, connections[database])
+            check_batches(database, self._batches)
+
+    @property
+    def _batches(self) -> Batches:
+        options = self.options
+        return Batches(options.commit_every, options.batch_seconds, options.limits)
+
+    def _check_archive(self) -> None:
+        """The archive has a place, and it is not another deletion's that is not at its end: that
+        one holds rows that are nowhere else."""
+        if self.destination is None:
+            return
+        self.destination.check()
+        database, name = self.options.walk.database, self.destination.name
+        if not Path(name).exists() or database not in connections or not conf.is_installed():
+            return
+        with failures(connections[database], "Nothing was removed."):
+            if not journal.has_table(database) or not journal.has_unended(database):
+                return
+            digest = "none"
+            with suppress(ArchiveError), open_archive(name, conf.load().max_archive_bytes) as old:
+                digest = old.digest()
+            if journal.has_unended(database, digest):
+                raise ArchiveExists(
+                    f"{name} is the archive of a deletion that is not at its end.",
+                    hint=f"Go on with:\n{resume_words(name, database)}",
+                )
 
     def _entry(
         self, removing: Removing, written: Written | None, began: datetime
@@ -395,8 +414,8 @@ class _Deletion:
                 check_unchanged(removing, self.progress, locked=False)
             with loading(removing.connection, keep=True):
                 number = journal.begin(alias, entry)
-            return _stepwise(
-                removing, number, entry.archive, self.options, self.progress, self.clock
+            return remove_in_batches(
+                removing, number, entry.archive, self._batches, self.progress, self.clock
             )
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
@@ -413,175 +432,8 @@ class _Deletion:
                 journal.end(record, self.clock())
         return gone
 
-    def _receipt(self, entry: journal.RemovalEntry, gone: Gone, left: Sequence[Finding]) -> Receipt:
-        return _receipt(entry, gone, left, self.options, self.clock())
 
-
-def resume_deletion(
-    archive: str,
-    options: DeleteOptions | None = None,
-    *,
-    progress: Progress | None = None,
-    clock: Clock | None = None,
-) -> DeleteReport:
-    """Bring a deletion with `commit_every` to its end that was interrupted: from its archive, in
-    the database where it was begun. Rows that changed since they were archived stay, and are among
-    `left`."""
-    options = options or DeleteOptions()
-    options = options if options.commit_every else replace(options, commit_every=_RESUMED_ROWS)
-    return _Resumption(archive, options, progress or Silence(), clock or now).run()
-
-
-class _Resumption:
-    """One deletion taken up again."""
-
-    def __init__(
-        self, archive: str, options: DeleteOptions, progress: Progress, clock: Clock
-    ) -> None:
-        self.archive = archive
-        self.options = options
-        self.progress = progress
-        self.clock = clock
-
-    def run(self) -> DeleteReport:
-        database = self.options.walk.database
-        if database not in connections:
-            raise NotFound(
-                f"No database {database!r}.", hint=f"There are: {', '.join(connections)}."
-            )
-        if self.options.dry_run:
-            raise UsageError("A deletion that is resumed was agreed to: there is no dry run of it.")
-        if self.options.receipt:
-            _check_receipt(self.options.receipt)
-        _check_journal(database)
-        settings = conf.load()
-        connection = connections[database]
-        graph = build_graph(settings.relations, settings.unmanaged, database)
-        with (
-            quiet(connection),
-            Ledger() as ledger,
-            open_archive(self.archive, settings.max_archive_bytes) as opened_archive,
-        ):
-            manifest = opened_archive.manifest
-            with failures(connection, "Nothing more was removed."):
-                record = journal.unended(database, opened_archive.digest())
-            removing = removing_again(
-                graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
-            )
-            self._learn(opened_archive, removing)
-            gone, left = _stepwise(
-                removing, record.pk, self.archive, self.options, self.progress, self.clock
-            )
-        entry = journal.RemovalEntry(
-            self.archive,
-            record.sha256,
-            record.objects_named,
-            record.command,
-            record.began_at,
-            record.began_by,
-            record.planned,
-        )
-        receipt = _receipt(entry, gone, left, self.options, self.clock())
-        plan = DeletePlan(tuple(entry.objects), database, entry.planned, {}, {}, {}, ())
-        return DeleteReport(plan, gone.removed, gone.changed, None, receipt, left)
-
-    def _learn(self, archive: ArchiveReader, removing: Removing) -> None:
-        self.progress.begin("Reading", archive.manifest.row_count)
-        removing.learn(archive.rows(), self.progress.advance)
-        self.progress.end()
-        if archive.ending is None or archive.ending.findings(archive.name):
-            raise ArchiveDamaged(
-                f"{archive.name} was changed after it was written: nothing more was removed."
-            )
-
-
-def _stepwise(
-    removing: Removing,
-    number: int,
-    archive: str,
-    options: DeleteOptions,
-    progress: Progress,
-    clock: Clock,
-) -> tuple[Gone, Sequence[Finding]]:
-    """Remove in batches, and bring the journal's record to its end when all is proved."""
-    connection = removing.connection
-    throttle = Throttle(
-        options.limits,
-        _reasons(options, connection),
-        clock=time.monotonic,
-        sleep=time.sleep,
-        note=progress.note,
-    )
-    pace = Pace(options.commit_every, options.batch_seconds)
-    steps = Stepwise(removing, number, pace, throttle, progress)
-    with quiet(connection), _resumable(steps, resume_words(archive, connection.alias)):
-        gone, left = steps.run()
-        if not any(finding.severity is not Severity.WARNING for finding in left):
-            with loading(connection, keep=True):
-                journal.end(journal.locked(connection.alias, number), clock())
-    return gone, left
-
-
-@contextmanager
-def _resumable(steps: Stepwise, words: str) -> Iterator[None]:
-    """Whatever breaks a removal in batches off says how far it is, and how to go on."""
-    how = f"What was committed stays. Go on with:\n{words}"
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"{_how_far(steps)} {how}") from error
-    except (TimeUp, Overtaken, DatabaseFailed) as error:
-        raise type(error)(f"{error.message} {_how_far(steps)}", hint=how) from error
-    except Refused:
-        raise
-    except GestoreError as error:
-        hint = f"{error.hint} {how}".lstrip()
-        raise type(error)(f"{error.message} {_how_far(steps)}", hint=hint) from error
-
-
-def _how_far(steps: Stepwise) -> str:
-    total = steps.removing.total
-    rows = "row is" if total == 1 else "rows are"
-    return f"{steps.gone_count:,} of {total:,} {rows} gone."
-
-
-def resume_words(archive: str, database: str) -> str:
-    """The command that goes on."""
-    words = ["deleteobjects", "--resume", archive]
-    return shlex.join(words if database == DEFAULT_DB_ALIAS else [*words, "--database", database])
-
-
-def _reasons(options: DeleteOptions, connection: BaseDatabaseWrapper) -> list[Callable[[], str]]:
-    most = options.limits.max_lag_seconds
-    return lag_reasons(connection, conf.load().replicas, most) if most else []
-
-
-def _check_journal(database: str) -> None:
-    if not conf.is_installed():
-        raise NotFound(
-            'A removal in batches needs "gestore" in INSTALLED_APPS.',
-            hint="Where it stands is noted in a table of Gestore's.",
-        )
-    with failures(connections[database], "Nothing was removed."):
-        has_table = journal.has_table(database)
-    if not has_table:
-        raise NotFound(
-            f"{database!r} has no table to note where a removal in batches stands.",
-            hint="Run: python manage.py migrate gestore",
-        )
-
-
-def _check_receipt(name: str) -> None:
-    """Found out before any work; `--overwrite` is about the archive."""
-    try:
-        check_free(Path(name), overwrite=False)
-    except ArchiveExists as error:
-        raise ArchiveExists(
-            error.message, hint="Choose another name for the receipt: none is replaced."
-        ) from error
-
-
-def _receipt(
+def receipt_of(
     entry: journal.RemovalEntry,
     gone: Gone,
     left: Sequence[Finding],
@@ -600,19 +452,12 @@ def _receipt(
         changed=dict(gone.changed),
         archive=entry.archive,
         sha256=entry.sha256,
-        is_proved=not any(finding.severity is not Severity.WARNING for finding in left),
+        is_proved=not stands_in_the_way(left),
         left=len(left),
         versions={"gestore": __version__, "django": django.get_version()},
     )
     if options.receipt:
-        text = json.dumps(receipt.as_json(), indent=2, ensure_ascii=False) + "\n"
-        try:
-            write_text(options.receipt, [text])
-        except ArchiveNotWritten as error:
-            raise ArchiveNotWritten(
-                f"The rows are removed, but the receipt {error.message}",
-                hint="The archive holds the rows, the table gestore_removal what was done.",
-            ) from error
+        write_receipt(options.receipt, receipt)
     return receipt
 
 
@@ -638,12 +483,8 @@ def _stop_if_blocked(plan: DeletePlan) -> None:
 
 
 def _stop_if_other(plan: DeletePlan, shown: DeletePlan | None) -> None:
-    if shown is not None and _counts(shown) != _counts(plan):
+    if shown is not None and shown.fingerprint != plan.fingerprint:
         raise GestoreError(
             "Nothing was removed: the rows changed while the plan was looked at.",
             hint="Look at the plan again.",
         )
-
-
-def _counts(plan: DeletePlan) -> tuple[object, ...]:
-    return plan.removed_by_model, plan.changed_by_relation, plan.staying_by_model

@@ -52,6 +52,14 @@ def begin(database: str, entry: RemovalEntry) -> int:
     return int(record.pk)
 
 
+def has_unended(database: str, sha256: str = "") -> bool:
+    """Whether a deletion, or that of this archive, was begun and not brought to its end."""
+    from ..models import Removal
+
+    found = Removal.objects.using(database).filter(ended_at=None)
+    return bool((found.filter(sha256=sha256) if sha256 else found).exists())
+
+
 def unended(database: str, sha256: str) -> Removal:
     """The deletion of this archive that was begun and not brought to its end; else `NotFound`."""
     from ..models import Removal

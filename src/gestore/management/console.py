@@ -107,8 +107,8 @@ def add_report(parser: ArgumentParser) -> None:
     )
 
 
-def add_walk(parser: ArgumentParser) -> None:
-    """The options that say how far to go."""
+def add_walk(parser: ArgumentParser, policy_help: Mapping[Policy, str] | None = None) -> None:
+    """The options that say how far to go; the policies' words are an export's unless given."""
     parser.add_argument(
         "--follow",
         choices=[follow.value for follow in Follow],
@@ -124,7 +124,7 @@ def add_walk(parser: ArgumentParser) -> None:
         metavar="MODEL",
         help="models whose other rows are never owned, besides those of the objects",
     )
-    for policy, text in _POLICY_HELP.items():
+    for policy, text in (policy_help or _POLICY_HELP).items():
         parser.add_argument(
             f"--{policy.value}",
             nargs="+",

@@ -263,9 +263,12 @@ class _Planner:
         return ""
 
     def _stay_findings(self, staying: Survivors) -> Iterator[Finding]:
-        """Who needs what stays: the first reasons of each table."""
-        for reason in staying.reasons:
+        """Who needs what stays: the first reasons of each table, pointed-at rows first."""
+        for reason in sorted(staying.reasons, key=self._weight):
             yield self._stay_finding(reason)
+
+    def _weight(self, reason: Reason) -> tuple[bool, bool]:
+        return bool(self.graph.tables[reason.table].through_of), reason.belongs
 
     def _stay_finding(self, reason: Reason) -> Finding:
         other = f"{self.graph.tables[reason.other_table].label}.{key_text(reason.other_key)}"

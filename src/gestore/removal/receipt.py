@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
+from ..archive.storage import check_free, write_text
+from ..errors import ArchiveExists, ArchiveNotWritten
 from ..rows import JsonValue
 
 RECEIPT_VERSION = 1
@@ -48,3 +52,25 @@ class Receipt:
             "left": self.left,
             "versions": dict(self.versions),
         }
+
+
+def check_receipt(name: str) -> None:
+    """Found out before any work; `--overwrite` is about the archive."""
+    try:
+        check_free(Path(name), overwrite=False)
+    except ArchiveExists as error:
+        raise ArchiveExists(
+            error.message, hint="Choose another name for the receipt: none is replaced."
+        ) from error
+
+
+def write_receipt(name: str, receipt: Receipt) -> None:
+    """The receipt as a file, whole or not at all."""
+    text = json.dumps(receipt.as_json(), indent=2, ensure_ascii=False) + "\n"
+    try:
+        write_text(name, [text])
+    except ArchiveNotWritten as error:
+        raise ArchiveNotWritten(
+            f"The rows are removed, but the receipt {error.message}",
+            hint="The archive holds the rows, the table gestore_removal what was done.",
+        ) from error

@@ -11,17 +11,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ...batching import BATCH_SECONDS, resume_words
 from ...deleting import (
-    BATCH_SECONDS,
     DeleteOptions,
     DeletePlan,
     DeleteReport,
     delete_objects,
-    resume_deletion,
-    resume_words,
 )
 from ...errors import UsageError
 from ...removal.throttle import Limits
+from ...resuming import resume_deletion
+from ...schema.policy import Policy
 from ..console import (
     Console,
     add_database,
@@ -72,7 +72,7 @@ class Command(BaseCommand):
             help="show the plan, and neither archive nor remove anything",
         )
         _add_steps(parser)
-        add_walk(parser)
+        add_walk(parser, _POLICY_HELP)
         add_database(parser)
         add_report(parser)
 
@@ -293,3 +293,11 @@ def _agrees(references: list[str]) -> bool:
         return input(f"Type {wanted} to remove these rows: ").strip() == wanted
     except EOFError:
         return False
+
+
+_POLICY_HELP = {
+    Policy.OWN: "take rows along, with all that belongs to them, unless others need them",
+    Policy.SHARE: "leave rows there, archived when they are pointed at",
+    Policy.EXTERNAL: "leave rows there, and out of the archive",
+    Policy.SKIP: "leave rows there; those that point without a constraint may point at nothing",
+}
