@@ -118,6 +118,7 @@ def test_report_of_an_import(here: Path, archives: dict[str, bytes]) -> None:
         "kept": {},
         "overridden": {},
         "renewed": {},
+        "restored": {},
         "import": report["import"],
         "dry_run": False,
         "findings": [],
