@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 
@@ -236,3 +236,124 @@ def _waited_for(pair: Pair) -> None:
     pair.stop_primary()
     wanted = ["waiting: replica target does not replicate"]
     assert eventually(lambda: told(by_standby), lambda found: found == wanted) == wanted
+
+
+# MariaDB, with a replica --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A MariaDB server that is replicated, and its replica, each as a connection of Django's."""
+
+    primary: BaseDatabaseWrapper
+    replica: BaseDatabaseWrapper
+
+
+@pytest.fixture(scope="module")
+def copies(django_db_blocker: Any) -> Iterator[Copies]:
+    found = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd")]
+    install, server = [name for name in found if name] if all(found) else ("", "")
+    if not install:
+        pytest.skip("MariaDB's own programs are not here.")
+    folder = Path(mkdtemp(prefix="gestore-my-"))
+    owner = ["--user=mysql"] if os.geteuid() == 0 else []
+    if owner:
+        shutil.chown(folder, "mysql")
+    ports = {"primary": _free_port(), "replica": _free_port()}
+    servers: list[subprocess.Popen[bytes]] = []
+    try:
+        made = [install, "--no-defaults", "--auth-root-authentication-method=normal"]
+        subprocess.run(
+            [*made, "--skip-test-db", f"--datadir={folder / 'primary'}", *owner],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+        # The same users and the same time zones: no log of how they came to be is needed.
+        copy = ["cp", "-a", str(folder / "primary"), str(folder / "replica")]
+        subprocess.run(copy, check=True, timeout=60)
+        for number, (name, port) in enumerate(ports.items(), start=1):
+            servers.append(
+                subprocess.Popen(
+                    [
+                        *(server, "--no-defaults", *owner, f"--datadir={folder / name}"),
+                        *(f"--port={port}", "--bind-address=127.0.0.1", f"--server-id={number}"),
+                        *(f"--socket={folder / name}.sock", f"--pid-file={folder / name}.pid"),
+                        *("--log-bin", "--innodb-buffer-pool-size=16M", "--skip-slave-start"),
+                        *("--innodb-flush-log-at-trx-commit=0", f"--log-error={folder / name}.log"),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                )
+            )
+        with django_db_blocker.unblock():
+            pair = _copies(ports)
+            yield pair
+            for connection in (pair.primary, pair.replica):
+                connection.close()
+    finally:
+        for process in servers:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder)
+
+
+def _copies(ports: dict[str, int]) -> Copies:
+    common = {
+        "ENGINE": "django.db.backends.mysql",
+        "HOST": "127.0.0.1",
+        "NAME": "mysql",
+        "USER": "root",
+    }
+    made = ConnectionHandler(
+        {
+            "default": {**common, "PORT": str(ports["primary"])},
+            "target": {**common, "PORT": str(ports["replica"])},
+        }
+    )
+    pair = Copies(made["default"], made["target"])
+    for connection in (pair.primary, pair.replica):
+        assert eventually(lambda c=connection: _answers(c), bool)
+    execute(
+        pair.replica,
+        f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={ports['primary']},"
+        " MASTER_USER='root', MASTER_PASSWORD=''",
+    )
+    return pair
+
+
+def _answers(connection: BaseDatabaseWrapper) -> bool:
+    try:
+        connection.ensure_connection()
+    except OperationalError:
+        return False
+    return True
+
+
+@only("mysql")
+@pytest.mark.django_db(databases=["default", "target"])
+def test_replica_that_is_held_up_is_waited_for(copies: Copies) -> None:
+    target = connections["target"]
+    connections["target"] = copies.replica
+    try:
+        _held_up(copies)
+    finally:
+        connections["target"] = target
+
+
+def _held_up(copies: Copies) -> None:
+    reasons = lag_reasons(copies.primary, ["target"], 0.5)
+    still = ["waiting: replica target does not replicate"]
+    assert told(reasons) == still
+    execute(copies.replica, "START SLAVE")
+    assert eventually(lambda: told(reasons), lambda found: found == [""]) == [""]
+
+    execute(copies.replica, "FLUSH TABLES WITH READ LOCK")
+    execute(copies.primary, "CREATE DATABASE written")
+    (late,) = eventually(lambda: told(reasons), lambda found: found != [""])
+    assert late.startswith("waiting: replica target is ")
+    assert late.endswith(".0 s behind")
+    execute(copies.replica, "UNLOCK TABLES")
+    assert eventually(lambda: told(reasons), lambda found: found == [""]) == [""]
+
+    execute(copies.replica, "STOP SLAVE SQL_THREAD")
+    assert told(reasons) == still
