@@ -157,7 +157,9 @@ def test_row_that_somebody_else_removed_between_batches_is_told(
 def test_pointers_without_an_index_are_warned_of() -> None:
     with inserting("default") as inserter:
         user = inserter.put(User, username="ada")
-        inserter.put_many(zoo.SoftReference, ({"user_id": user.key + 1} for _ in range(1_001)))
+        menagerie = inserter.put(zoo.Menagerie, name="of strangers")
+        values = {"menagerie": menagerie, "user_id": user.key + 1}
+        inserter.put_many(zoo.SoftReference, (dict(values) for _ in range(1_001)))
 
     findings = plan_deletion([user.reference]).findings
 
