@@ -37,9 +37,10 @@ from .walk.keys import KeySet, empty_keys
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
 
 BATCH_ROWS = 2_000
-_SHOWN = 1_000
+_KEPT_INSTANCES = 10_000
 
 
 @dataclass(slots=True)
@@ -59,6 +60,25 @@ class Held(Refused):
             [finding for _, finding in pointers],
         )
         self.keys = [key for key, _ in pointers]
+
+
+@dataclass(slots=True)
+class Announced:
+    """What receivers of `pre_delete` got: those of `post_delete` get the same instances, on which
+    the former may have left a note. Beyond ten thousand they get others: memory stays flat."""
+
+    instances: dict[str, dict[Key, Model]] = field(default_factory=dict)
+    count: int = 0
+
+    def keep(self, name: str, instances: Sequence[Model]) -> None:
+        if self.count + len(instances) <= _KEPT_INSTANCES:
+            self.count += len(instances)
+            self.instances.setdefault(name, {}).update((one.pk, one) for one in instances)
+
+    def of(self, name: str, keys: Sequence[Key]) -> list[Model]:
+        """The instances of these rows; none where not all were kept."""
+        kept = self.instances.get(name, {})
+        return [kept[key] for key in keys] if all(key in kept for key in keys) else []
 
 
 class Removing:
@@ -240,13 +260,14 @@ class Removing:
         if columns:
             self.remover.empty(table, columns, keys)
 
-    def delete(self, name: str, keys: Sequence[Key], *, announced: bool = False) -> int:
-        """Remove the rows; receivers are told before, unless they were, and after."""
+    def delete(self, name: str, keys: Sequence[Key], *, announced: Announced | None = None) -> int:
+        """Remove the rows; receivers are told before, unless all `announced` were, and after."""
         table = self.graph.tables[name]
-        instances = []
+        instances: list[Model] = []
         if self.remover.has_receivers(table):
-            instances = self.remover.instances(table, keys)
-            if not announced:
+            told_of = announced.of(name, keys) if announced is not None else []
+            instances = told_of or self.remover.instances(table, keys)
+            if announced is None:
                 self.remover.announce(table, instances)
         try:
             with transaction.atomic(using=self.connection.alias):
@@ -430,7 +451,7 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
         Findings(removing.taken_unasked()),
         "Nothing was removed: rows that are to go are pointed at by others.",
     )
-    _announce_all(removing)
+    announced = _announce_all(removing)
     progress.begin("Removing", removing.total)
     for name in removing.keys:
         for keys in removing.keys[name].batches(BATCH_ROWS):
@@ -441,7 +462,7 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
                 label = removing.graph.tables[name].label
                 for entries in batches(removing.ledger.going(name), BATCH_ROWS):
                     keys = [removing.key(name, entry.pk) for entry in entries]
-                    gone.removed[label] += removing.delete(name, keys, announced=True)
+                    gone.removed[label] += removing.delete(name, keys, announced=announced)
                     progress.advance(len(keys))
     progress.end()
     _prove(removing, gone, progress)
@@ -474,14 +495,18 @@ def _change_all(removing: Removing, gone: Gone) -> Iterator[Finding]:
             yield from removing.change(name, entries, gone.changed)
 
 
-def _announce_all(removing: Removing) -> None:
+def _announce_all(removing: Removing) -> Announced:
     """Receivers of `pre_delete` see everything still there, as under Django."""
+    announced = Announced()
     for group in removing.order.groups:
         for name in group:
             table = removing.graph.tables[name]
             if removing.remover.has_receivers(table):
                 for keys in removing.keys[name].batches(BATCH_ROWS):
-                    removing.remover.announce(table, removing.remover.instances(table, keys))
+                    instances = removing.remover.instances(table, keys)
+                    removing.remover.announce(table, instances)
+                    announced.keep(name, instances)
+    return announced
 
 
 def _prove(removing: Removing, gone: Gone, progress: Progress) -> None:
