@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
-from .archive.encoding import RowEncoder, key_decoder
+from .archive.encoding import RowEncoder, key_decoder, key_encoder
 from .archive.manifest import Manifest
-from .archive.values import TimeZones, decoder
+from .archive.values import TimeZones, decoder, encoder
 from .database.cascades import Cascades
 from .database.delete import Remover
 from .database.dialects import dialect_of
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 BATCH_ROWS = 2_000
-_KEPT_INSTANCES = 10_000
+BATCH_BYTES = 2_000_000
+_INSTANCE_BYTES = 1_000
+_KEPT_BYTES = 10_000_000
 
 
 @dataclass(slots=True)
@@ -68,11 +70,12 @@ class Announced:
     the former may have left a note. Beyond ten thousand they get others: memory stays flat."""
 
     instances: dict[str, dict[Key, Model]] = field(default_factory=dict)
-    count: int = 0
+    size_bytes: int = 0
 
-    def keep(self, name: str, instances: Sequence[Model]) -> None:
-        if self.count + len(instances) <= _KEPT_INSTANCES:
-            self.count += len(instances)
+    def keep(self, name: str, instances: Sequence[Model], row_bytes: int) -> None:
+        size_bytes = len(instances) * max(_INSTANCE_BYTES, row_bytes)
+        if self.size_bytes + size_bytes <= _KEPT_BYTES:
+            self.size_bytes += size_bytes
             self.instances.setdefault(name, {}).update((one.pk, one) for one in instances)
 
     def of(self, name: str, keys: Sequence[Key]) -> list[Model]:
@@ -127,24 +130,47 @@ class Removing:
             if not relation.points_at_key and not relation.is_generic
             for column in relation.target_columns
         }
-        return Columns(table.key_names, self.order.emptied_columns(name), sorted(pointed))
+        return Columns(
+            table.key_names,
+            self.order.emptied_columns(name),
+            sorted(pointed),
+            {r.field_name: r.columns for r in self.graph.pointing_from(name)},
+        )
 
     # What is to go --------------------------------------------------------------------------------
 
     def learn(
         self, rows: Iterable[ArchivedRow], advance: Callable[[int], None] = lambda count: None
     ) -> None:
-        """Take note of the rows of the archive: those owned go, those changed change."""
-        for lot in batches(rows, BATCH_ROWS):
-            by_table: dict[str, list[Key]] = {}
-            for row in lot:
-                self.ledger.take(row, self.columns[row.model])
-                if not row.is_shared:
-                    by_table.setdefault(row.model, []).append(self.key(row.model, row.pk))
-            for name, keys in by_table.items():
-                self.keys[name].add(keys)
-            advance(len(lot))
+        """Take note of the rows of the archive: those owned go, those changed change. Of no more
+        than one at a time are all values held."""
+        by_table: dict[str, list[Key]] = {}
+        pending = 0
+        for row in rows:
+            self.ledger.take(row, self.columns[row.model])
+            if not row.is_shared:
+                by_table.setdefault(row.model, []).append(self.key(row.model, row.pk))
+            pending += 1
+            if pending == BATCH_ROWS:
+                self._learn_keys(by_table)
+                advance(pending)
+                by_table, pending = {}, 0
+        self._learn_keys(by_table)
+        advance(pending)
         self.ledger.close()
+
+    def _learn_keys(self, by_table: Mapping[str, list[Key]]) -> None:
+        for name, keys in by_table.items():
+            self.keys[name].add(keys)
+
+    def rows_at_once(self, name: str) -> int:
+        """As many whole rows of the table as may be in memory together."""
+        return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, self.ledger.widest(name))))
+
+    def rows_together(self, name: str) -> int:
+        """As many rows as go together: whole ones only where receivers get them."""
+        has_receivers = self.remover.has_receivers(self.graph.tables[name])
+        return self.rows_at_once(name) if has_receivers else BATCH_ROWS
 
     def key(self, name: str, pk: JsonValue) -> Key:
         if name not in self._decoders:
@@ -189,11 +215,12 @@ class Removing:
         encode = self._encoder(table)
         empties = self.step_by_step and bool(columns.emptied)
         found = {}
-        for values in self.reader.rows_of(table, keys, locked=locked):
-            row = encode(values)
-            here = entry_of(row, columns)
-            is_emptied = empties and all(row.fields[n] is None for n in columns.emptied)
-            found[_text(here.pk)] = here, is_emptied
+        for lot in batches(keys, self.rows_at_once(name)):
+            for values in self.reader.rows_of(table, lot, locked=locked):
+                row = encode(values)
+                here = entry_of(row, columns)
+                is_emptied = empties and all(row.fields[n] is None for n in columns.emptied)
+                found[_text(here.pk)] = here, is_emptied
         return found
 
     def _encoder(self, table: Table) -> RowEncoder:
@@ -209,19 +236,14 @@ class Removing:
         """Give survivors the pointers that their `on_delete` says, and count the rows. A row that
         points elsewhere since it was archived is let be, and told of."""
         table = self.graph.tables[name]
-        encode = self._encoder(table)
-        keys = [self.key(name, entry.pk) for entry in entries]
-        here = {
-            _text(row.pk): row.fields
-            for row in map(encode, self.reader.rows_of(table, keys, locked=True))
-        }
+        here = self._pointers_here(table, entries)
         moved: set[str] = set()
         for relation in self.graph.pointing_from(name):
             wanted = [e for e in entries if relation.field_name in e.changed]
             if not wanted:
                 continue
             values = values_left(relation, table)
-            left = dict(zip(relation.columns, self._encoded(table, relation, values), strict=True))
+            left = self._encoded(table, relation.columns, values)
             pointing = []
             for entry in wanted:
                 fields = here.get(_text(entry.pk))
@@ -240,16 +262,31 @@ class Removing:
         if moved:
             changed[table.label] += len(moved)
 
-    def _encoded(
-        self, table: Table, relation: Relation, values: Sequence[Value]
-    ) -> list[JsonValue]:
-        from .archive.values import encoder
+    def _pointers_here(
+        self, table: Table, entries: Sequence[ChangedEntry]
+    ) -> dict[str, dict[str, JsonValue]]:
+        """The pointers of these rows as they are, locked."""
+        names = sorted({name for entry in entries for name in entry.fields})
+        columns = [*table.key_columns, *(table.column(name) for name in names)]
+        keys = [self.key(table.name, entry.pk) for entry in entries]
+        where = self.reader.among(table, table.key_names, keys)
+        width, encode = len(table.key_names), key_encoder(table)
+        return {
+            _text(encode(row[0] if width == 1 else row[:width])): self._encoded(
+                table, names, row[width:]
+            )
+            for row in self.reader.select(table, columns, where, locked=True)
+        }
 
-        encoders = [encoder(table.column(name)) for name in relation.columns]
-        return [
-            value if value is None or encode is None else encode(value)  # type: ignore[misc]
-            for value, encode in zip(values, encoders, strict=True)
-        ]
+    def _encoded(
+        self, table: Table, names: Sequence[str], values: Sequence[Value]
+    ) -> dict[str, JsonValue]:
+        """Values as the archive has them."""
+        encoders = [encoder(table.column(name)) for name in names]
+        return {
+            name: value if value is None or encode is None else encode(value)  # type: ignore[misc]
+            for name, value, encode in zip(names, values, encoders, strict=True)
+        }
 
     # Going ----------------------------------------------------------------------------------------
 
@@ -460,7 +497,7 @@ def remove_at_once(removing: Removing, progress: Progress) -> Gone:
         with removing.unchecked(group):
             for name in group:
                 label = removing.graph.tables[name].label
-                for entries in batches(removing.ledger.going(name), BATCH_ROWS):
+                for entries in batches(removing.ledger.going(name), removing.rows_together(name)):
                     keys = [removing.key(name, entry.pk) for entry in entries]
                     gone.removed[label] += removing.delete(name, keys, announced=announced)
                     progress.advance(len(keys))
@@ -502,10 +539,10 @@ def _announce_all(removing: Removing) -> Announced:
         for name in group:
             table = removing.graph.tables[name]
             if removing.remover.has_receivers(table):
-                for keys in removing.keys[name].batches(BATCH_ROWS):
+                for keys in removing.keys[name].batches(removing.rows_together(name)):
                     instances = removing.remover.instances(table, keys)
                     removing.remover.announce(table, instances)
-                    announced.keep(name, instances)
+                    announced.keep(name, instances, removing.ledger.widest(name))
     return announced
 
 

@@ -127,7 +127,7 @@ def test_rows_are_told_of_in_batches_each_once_before_and_after(archive: str) ->
 def test_many_rows_are_not_all_held(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond ten thousand the two signals get instances of their own: memory stays flat."""
     customer = rows.bulk("default", 6_000)
-    monkeypatch.setattr("gestore.removing._KEPT_INSTANCES", 3_000)
+    monkeypatch.setattr("gestore.removing._KEPT_BYTES", 3_000_000)
     heard: Counter[str] = Counter()
 
     def hear(signal: Any, **kwargs: Any) -> None:

@@ -24,12 +24,13 @@ _GOES, _CHANGES = "goes", "changes"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Of one table: its key, the columns emptied before its rows go, and those that others point at
-    beside the whole key."""
+    """Of one table: its key, the columns emptied before its rows go, those that others point at
+    beside the whole key, and those of each of its pointers."""
 
     key: Sequence[str] = ()
     emptied: Sequence[str] = ()
     pointed: Sequence[str] = ()
+    pointers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ChangedEntry:
-    """A row that stays: its key, the fields whose pointers change, and its values as archived."""
+    """A row that stays: its key, the fields whose pointers change, and the values of these as
+    archived."""
 
     pk: JsonValue
     changed: Sequence[str]
@@ -70,6 +72,11 @@ def digest_of(fields: Mapping[str, JsonValue]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def width_of(fields: Mapping[str, JsonValue]) -> int:
+    """About how many bytes the values take."""
+    return sum(len(v) if isinstance(v, str | list | dict) else 8 for v in fields.values())
+
+
 class Ledger:
     """The entries of one removal, by table. A context manager: its file ends with it, and with the
     process."""
@@ -80,6 +87,7 @@ class Ledger:
         self._lots: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._pending: dict[tuple[str, str], list[bytes]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._widest: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -96,10 +104,17 @@ class Ledger:
         """Note a row of the archive; one that is merely shared is of no concern."""
         if not row.is_shared:
             entry = entry_of(row, columns)
+            self._widest[row.model] = max(self._widest[row.model], width_of(row.fields))
             bare = "" if entry.bare == entry.digest else entry.bare
             self._add((_GOES, row.model), [entry.pk, entry.digest, bare, dict(entry.pointed)])
         if row.changed:
-            self._add((_CHANGES, row.model), [row.pk, list(row.changed), dict(row.fields)])
+            names = [name for pointer in row.changed for name in columns.pointers[pointer]]
+            values = {name: row.fields[name] for name in names}
+            self._add((_CHANGES, row.model), [row.pk, list(row.changed), values])
+
+    def widest(self, name: str) -> int:
+        """About how many bytes the widest row of a table has that goes."""
+        return self._widest[name]
 
     def _add(self, place: tuple[str, str], values: list[Any]) -> None:
         pending = self._pending.setdefault(place, [])
