@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 
 import django
@@ -161,12 +162,18 @@ def _with_provenance(manifest: Manifest) -> Manifest:
 
 def installed_libraries() -> dict[str, str]:
     """The installed distributions and their versions."""
+    return dict(_distributions())
+
+
+@cache
+def _distributions() -> tuple[tuple[str, str], ...]:
+    # A process has the libraries it began with, and to read of them all takes a while.
     found = {
         str(name): distribution.version
         for distribution in metadata.distributions()
         if (name := distribution.metadata["Name"])
     }
-    return dict(sorted(found.items()))
+    return tuple(sorted(found.items()))
 
 
 def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
