@@ -407,6 +407,8 @@ def _interrupted_at(
     def take_terminal() -> None:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # What runs in the background of a script has been told to ignore it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     said = ""
     with subprocess.Popen(
