@@ -20,6 +20,7 @@ from django.db.models.fields.related import ForeignObject
 
 from gestore.models import Removal
 from tests.journeys.trips import dump
+from tests.management.processes import hear_ctrl_c
 from tests.zoo import compare
 from tests.zoo import models as zoo
 from tests.zoo.inserting import Inserter, Placed, circles_allowed, inserting
@@ -148,6 +149,7 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=self._streams[0],
             stderr=self._streams[1],
+            preexec_fn=hear_ctrl_c,
         )
 
     def ends(self) -> int:
