@@ -410,7 +410,7 @@ def _interrupted_at(
         # What runs in the background of a script has been told to ignore it.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    said = ""
+    said, typed = "", -10.0
     with subprocess.Popen(
         command, env=env, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs,
         preexec_fn=take_terminal,
@@ -421,10 +421,11 @@ def _interrupted_at(
             piece = _read(ours)
             if piece is None:
                 break
-            was_there = words in said
             said += piece
-            if words in said and not was_there:
+            # Again and again: what is typed while a terminal is made ready may be thrown away.
+            if words in said and not piece and time.monotonic() - typed > 5:
                 os.write(ours, b"\x03")
+                typed = time.monotonic()
         if process.poll() is None and time.monotonic() >= deadline:
             process.send_signal(signal.SIGKILL)
         code = process.wait(PATIENCE_SECONDS)
