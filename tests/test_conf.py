@@ -43,6 +43,7 @@ def test_every_entry() -> None:
             "RENAMES": {"old.Model": "new.Model", "old.Model.field": "name"},
             "REWRITERS": {"shop.Page.body": "tests.test_conf.rewrite", "shop.Page.x": rewrite},
             "RECORD_IMPORTS": False,
+            "REPLICAS": ["replica"],
         }
     )
     assert settings == conf.Settings(
@@ -55,6 +56,7 @@ def test_every_entry() -> None:
         renames={"old.Model": "new.Model", "old.Model.field": "name"},
         rewriters={"shop.Page.body": rewrite, "shop.Page.x": rewrite},
         record_imports=False,
+        replicas=("replica",),
     )
 
 
@@ -84,6 +86,8 @@ def test_every_entry() -> None:
         ({"PROVENANCE": "no"}, 'GESTORE["PROVENANCE"] must be True or False.'),
         ({"ALLOW_OVERRIDE": "yes"}, 'GESTORE["ALLOW_OVERRIDE"] must be True or False.'),
         ({"RECORD_IMPORTS": 0}, 'GESTORE["RECORD_IMPORTS"] must be True or False.'),
+        ({"REPLICAS": "replica"}, 'GESTORE["REPLICAS"] must be a list.'),
+        ({"REPLICAS": [7]}, 'GESTORE["REPLICAS"]: 7 is not the alias of a database'),
         ({"MAX_ARCHIVE_BYTES": 0}, 'GESTORE["MAX_ARCHIVE_BYTES"] must be a number of bytes.'),
         ({"MAX_ARCHIVE_BYTES": -1}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),
         ({"MAX_ARCHIVE_BYTES": True}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),

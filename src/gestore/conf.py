@@ -74,7 +74,7 @@ def load() -> Settings:
         provenance=_boolean(raw, "PROVENANCE", default=True),
         renames=_renames(raw.get("RENAMES", {})),
         rewriters=_rewriters(raw.get("REWRITERS", {})),
-        replicas=tuple(_text("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
+        replicas=tuple(_alias("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
         record_imports=_boolean(raw, "RECORD_IMPORTS", default=True),
         max_archive_bytes=_size(raw.get("MAX_ARCHIVE_BYTES", 10 * _GIB)),
     )
@@ -169,6 +169,12 @@ def _rewriters(value: Any) -> dict[str, Callable[..., object]]:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or value.count(".") > 2:
         raise ConfigurationError(f'GESTORE["{name}"]: {value!r} is not a model or field label.')
+    return value
+
+
+def _alias(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f'GESTORE["{name}"]: {value!r} is not the alias of a database.')
     return value
 
 
