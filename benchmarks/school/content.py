@@ -34,9 +34,10 @@ COLUMNS = {
 }
 # Split at blanks alone: a tab and a line break stay in their words.
 _TEXT = (
-    "the river under glass every seventh answer she wrote «perché» was über 'quoted' and \"double\" "
-    "path\\to\\file naïve café 学校 данные emoji🙂 a,b;c tab\there line\nbreak percent% under_score "
-    "photosynthesis hypothesis therefore maybe reading mathematics history of small machines"
+    "the river under glass every seventh answer she wrote «perché» was über 'quoted' and "
+    '"double" path\\to\\file naïve café 学校 данные emoji🙂 a,b;c tab\there line\nbreak percent% '
+    "under_score photosynthesis hypothesis therefore maybe reading mathematics history of small "
+    "machines"
 )
 _WORDS = _TEXT.split(" ")
 _STATES = ("draft", "submitted", "graded", "returned")

@@ -201,7 +201,7 @@ class MariaDB:
             cursor.execute("SET foreign_key_checks = 0, unique_checks = 0")
             for table, rows in tables:
                 # A clustered table is filled in the order of its key, or its pages are torn.
-                ordered = sorted(rows) if table == "school_submission" else rows  # type: ignore[type-var]
+                ordered = sorted(rows) if table == "school_submission" else rows
                 counts[table] = _insert(cursor, table, "%s", ordered)
                 connection.commit()
             _analyze(cursor, list(counts))
