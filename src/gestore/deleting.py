@@ -26,7 +26,7 @@ from .batching import (
 from .database import journal
 from .database.cascades import Cascades
 from .database.indexes import unindexed
-from .database.transactions import failures, loading, snapshot
+from .database.transactions import failures, is_free, loading, snapshot
 from .errors import (
     ArchiveDamaged,
     ArchiveError,
@@ -50,8 +50,9 @@ from .removal.throttle import Limits
 from .removing import Gone, Removing, check_unchanged, remove_at_once, site_zones
 from .rows import JsonValue
 from .schema.table import Table
+from .sweeping import Doubt, Sweep, refuse_differing, sweep_of, swept
 from .version import __version__
-from .walk.closure import Status
+from .walk.closure import Closure, Status
 from .walk.keys import KeySet
 
 _MOST_ATTEMPTS = 3
@@ -166,17 +167,19 @@ def delete_objects(
     options: DeleteOptions,
     *,
     confirm: Confirm | None = None,
+    told: Callable[[DeletePlan], None] = lambda plan: None,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> DeleteReport:
     """Archive the objects with all that belongs to them, and remove them, in one transaction.
 
     `confirm` is shown the plan and may say no (`GestoreError`); no transaction is open while it
-    thinks, and if the rows are others afterwards nothing is done. Raises `Refused` with every
+    thinks, and if the rows are others afterwards nothing is done. `told` hears of the plan that is
+    carried out, and is asked nothing. Raises `Refused` with every
     blocker, or with every row that changed since it was archived; the database is then as it was.
     A dry run returns the plan, blockers and all.
     """
-    deletion = _Deletion(tuple(references), options, progress or Silence(), clock or now)
+    deletion = _Deletion(tuple(references), options, told, progress or Silence(), clock or now)
     return deletion.run(confirm)
 
 
@@ -205,7 +208,7 @@ def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> Del
     closure, tables = walk_done.closure, walk_done.graph.tables
     findings = Findings(removal.findings)
     findings.extend(plan_findings(walk_done))
-    going = {t.name: closure.taken_of(t.name).owned for t in _owned(walk_done)}
+    going = _going(walk_done)
     findings.extend(Cascades(walk_done.reader).unknown(going))
     findings.extend(unindexed(walk_done.connection, walk_done.graph, going))
     changed = {r.name: len(keys) for r, keys in removal.changed.items()}
@@ -240,6 +243,18 @@ def _owned(walk_done: Walked) -> Iterator[Table]:
             yield table
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A planned removal that is archived, after its snapshot. Without a `sweep` the careful way is
+    the only one."""
+
+    plan: DeletePlan
+    closure: Closure
+    removing: Removing
+    written: Written | None
+    sweep: Sweep | None
+
+
 class _Deletion:
     """One deletion; each step hands its outcome to the next."""
 
@@ -247,11 +262,13 @@ class _Deletion:
         self,
         references: tuple[str, ...],
         options: DeleteOptions,
+        told: Callable[[DeletePlan], None],
         progress: Progress,
         clock: Clock,
     ) -> None:
         self.references = references
         self.options = options
+        self.told = told
         self.progress = progress
         self.clock = clock
         self.destination = self._destination()
@@ -276,32 +293,38 @@ class _Deletion:
         if self.options.receipt:
             check_receipt(self.options.receipt)
         self._check_batches()
+        if self.options.dry_run:
+            with self._planned() as planned:
+                return DeleteReport(planned.plan, {}, {}, None, None)
         began = self.clock()
         shown = self._shown(confirm)
         with Ledger() as ledger:
-            plan, removing, written = self._prepared(ledger, shown)
-            if removing is None:
-                return DeleteReport(plan, {}, {}, None, None)
-            if written is not None:
-                self._read_again(written, removing)
-            entry = self._entry(removing, written, began)
-            gone, left = self._remove(removing, entry)
+            ready = self._prepared(ledger, shown)
+            entry = self._entry(ready, began)
+            gone, left = self._remove(ready, entry)
         receipt = receipt_of(entry, gone, left, self.options, self.clock())
-        return DeleteReport(plan, gone.removed, gone.changed, written, receipt, left)
+        return DeleteReport(ready.plan, gone.removed, gone.changed, ready.written, receipt, left)
 
-    def _prepared(
-        self, ledger: Ledger, shown: DeletePlan | None
-    ) -> tuple[DeletePlan, Removing | None, Written | None]:
-        """Plan and archive in one snapshot. The walk's keys are let go with it: the removal reads
-        its own from the archive."""
+    def _prepared(self, ledger: Ledger, shown: DeletePlan | None) -> _Ready:
+        """Plan and archive in one snapshot; of the walk no more than keys is kept."""
+        is_free = self._is_free()
         with self._planned() as planned:
-            plan = planned.plan
-            if self.options.dry_run:
-                return plan, None, None
-            _stop_if_blocked(plan)
-            _stop_if_other(plan, shown)
+            _stop_if_blocked(planned.plan)
+            _stop_if_other(planned.plan, shown)
+            self.told(planned.plan)
             removing = _removing(planned.walked, ledger, self.options)
-            return plan, removing, self._archived(planned, removing)
+            written = self._archived(planned)
+            sweep = None
+            if is_free and not self.options.commit_every:
+                going, changed = _going(planned.walked), planned.removal.changed
+                sweep = sweep_of(removing, going, changed, self.progress)
+            if sweep is None and written is None:
+                self._note_rows(planned, removing)
+            return _Ready(planned.plan, planned.walked.closure, removing, written, sweep)
+
+    def _is_free(self) -> bool:
+        database = self.options.walk.database
+        return database in connections and is_free(connections[database])
 
     def _planned(self) -> AbstractContextManager[_Planned]:
         return _planned(self.references, self.options.walk, self.progress)
@@ -317,13 +340,9 @@ class _Deletion:
             raise GestoreError("Nothing was removed.")
         return plan
 
-    def _archived(self, planned: _Planned, removing: Removing) -> Written | None:
-        """Write the archive in the plan's own snapshot; without one, note the rows as they are."""
-        changed = planned.removal.changed
+    def _archived(self, planned: _Planned) -> Written | None:
+        """Write the archive in the plan's own snapshot."""
         if self.destination is None:
-            self.progress.begin("Reading", planned.walked.closure.row_count)
-            removing.learn(walked_rows(planned.walked, self.progress, changed))
-            self.progress.end()
             return None
         return write_walked(
             planned.walked,
@@ -332,21 +351,33 @@ class _Deletion:
             self.destination,
             self.progress,
             self.clock,
-            changed,
+            planned.removal.changed,
         )
 
-    def _read_again(self, written: Written, removing: Removing) -> None:
+    def _note_rows(self, planned: _Planned, removing: Removing) -> None:
+        """Without an archive: the rows as they are."""
+        self.progress.begin("Reading", planned.walked.closure.row_count)
+        removing.learn(walked_rows(planned.walked, self.progress, planned.removal.changed))
+        self.progress.end()
+
+    def _read_again(self, written: Written, removing: Removing, task: str) -> None:
         """What is removed is what the file says, not what was meant to be written."""
-        self.progress.begin("Reading", written.row_count)
+        self.progress.begin(task, written.row_count)
         with open_archive(written.name, conf.load().max_archive_bytes) as archive:
             removing.learn(archive.rows(), self.progress.advance)
             ending = archive.ending
         self.progress.end()
         if ending is None or ending.sha256 != written.sha256 or ending.findings(written.name):
-            raise ArchiveDamaged(
-                f"{written.name} does not hold what was written to it.",
-                hint="Nothing was removed. Look at the disk, and write the archive elsewhere.",
-            )
+            raise _damaged(written)
+
+    def _check_written(self, written: Written) -> None:
+        """The file holds, to the byte, what the rows of the walk were made into."""
+        self.progress.begin("Reading", written.row_count)
+        with open_archive(written.name, conf.load().max_archive_bytes) as archive:
+            is_whole = archive.holds(written.sha256, written.rows_by_model)
+        self.progress.end()
+        if not is_whole:
+            raise _damaged(written)
 
     def _check_batches(self) -> None:
         options, database = self.options, self.options.walk.database
@@ -391,9 +422,8 @@ class _Deletion:
                     hint=f"Go on with:\n{resume_words(name, database)}",
                 )
 
-    def _entry(
-        self, removing: Removing, written: Written | None, began: datetime
-    ) -> journal.RemovalEntry:
+    def _entry(self, ready: _Ready, began: datetime) -> journal.RemovalEntry:
+        written = ready.written
         return journal.RemovalEntry(
             archive=written.name if written else "",
             sha256=written.sha256 if written else "",
@@ -401,36 +431,76 @@ class _Deletion:
             command=self.options.command,
             moment=began,
             person=person(),
-            planned=removing.rows_by_model(),
+            planned=ready.plan.removed_by_model,
         )
 
-    def _remove(
-        self, removing: Removing, entry: journal.RemovalEntry
-    ) -> tuple[Gone, Sequence[Finding]]:
+    def _remove(self, ready: _Ready, entry: journal.RemovalEntry) -> tuple[Gone, Sequence[Finding]]:
+        gone = self._swept(ready, entry)
+        if gone is not None:
+            return gone, ()
+        removing = self._known(ready)
         if self.options.commit_every:
-            alias = removing.connection.alias
-            # No lock while all is compared: each batch compares its own rows again, locked.
-            with snapshot(removing.connection):
-                check_unchanged(removing, self.progress, locked=False)
-            with loading(removing.connection, keep=True):
-                number = journal.begin(alias, entry)
-            return remove_in_batches(
-                removing, number, entry.archive, self._batches, self.progress, self.clock
-            )
+            return self._remove_in_batches(removing, entry)
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
                 return self._remove_at_once(removing, entry), ()
         return self._remove_at_once(removing, entry), ()
 
-    def _remove_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:
+    def _swept(self, ready: _Ready, entry: journal.RemovalEntry) -> Gone | None:
+        """The fast way; None when the careful one has to be gone, and nothing was removed."""
+        if ready.sweep is None:
+            return None
+        if ready.written is not None:
+            self._check_written(ready.written)
+        connection = ready.removing.connection
+        try:
+            with loading(connection, keep=True):
+                gone = swept(ready.sweep, self.progress)
+                self._remember(connection.alias, entry, gone)
+        except (Doubt, Overtaken):
+            return None
+        return gone
+
+    def _known(self, ready: _Ready) -> Removing:
+        """The removal, with what every row is to be."""
+        if ready.written is not None:
+            task = "Reading" if ready.sweep is None else "Looking closer"
+            self._read_again(ready.written, ready.removing, task)
+        elif ready.sweep is not None:
+            # The rows were not read when they were planned: they are now, if they are the same.
+            with self._planned() as planned:
+                if planned.plan.fingerprint != ready.plan.fingerprint:
+                    going = _going(planned.walked)
+                    refuse_differing(ready.sweep, ready.closure, going)
+                _stop_if_blocked(planned.plan)
+                _stop_if_other(planned.plan, ready.plan)
+                self._note_rows(planned, ready.removing)
+        return ready.removing
+
+    def _remove_in_batches(
+        self, removing: Removing, entry: journal.RemovalEntry
+    ) -> tuple[Gone, Sequence[Finding]]:
         alias = removing.connection.alias
+        # No lock while all is compared: each batch compares its own rows again, locked.
+        with snapshot(removing.connection):
+            check_unchanged(removing, self.progress, locked=False)
+        with loading(removing.connection, keep=True):
+            number = journal.begin(alias, entry)
+        return remove_in_batches(
+            removing, number, entry.archive, self._batches, self.progress, self.clock
+        )
+
+    def _remove_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:
         with loading(removing.connection, keep=True):
             gone = remove_at_once(removing, self.progress)
-            if conf.is_installed() and journal.has_table(alias):
-                record = journal.locked(alias, journal.begin(alias, entry))
-                journal.add(record, removed=gone.removed, changed=gone.changed)
-                journal.end(record, self.clock())
+            self._remember(removing.connection.alias, entry, gone)
         return gone
+
+    def _remember(self, alias: str, entry: journal.RemovalEntry, gone: Gone) -> None:
+        if conf.is_installed() and journal.has_table(alias):
+            record = journal.locked(alias, journal.begin(alias, entry))
+            journal.add(record, removed=gone.removed, changed=gone.changed)
+            journal.end(record, self.clock())
 
 
 def receipt_of(
@@ -470,6 +540,17 @@ def _removing(walk_done: Walked, ledger: Ledger, options: DeleteOptions) -> Remo
         ledger,
         [table.name for table in _owned(walk_done)],
         step_by_step=bool(options.commit_every),
+    )
+
+
+def _going(walk_done: Walked) -> dict[str, KeySet]:
+    return {t.name: walk_done.closure.taken_of(t.name).owned for t in _owned(walk_done)}
+
+
+def _damaged(written: Written) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        f"{written.name} does not hold what was written to it.",
+        hint="Nothing was removed. Look at the disk, and write the archive elsewhere.",
     )
 
 

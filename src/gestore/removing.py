@@ -204,7 +204,7 @@ class Removing:
             if here is None:
                 yield entry, None
             elif here.digest != entry.digest and not (is_emptied and here.bare == entry.bare):
-                yield entry, _since(f"{label}.{_shown(entry.pk)}", "has changed")
+                yield entry, changed_since(f"{label}.{_shown(entry.pk)}", "has changed")
 
     def _entries_here(
         self, name: str, entries: Sequence[Entry], *, locked: bool
@@ -252,7 +252,7 @@ class Removing:
                     pointing.append(self.key(name, entry.pk))
                     moved.add(_text(entry.pk))
                 elif now is not None and now != left:
-                    yield _since(
+                    yield changed_since(
                         f"{table.label}.{_shown(entry.pk)}",
                         f"points elsewhere ({relation.field_name})",
                     )
@@ -522,7 +522,7 @@ def _all_differing(removing: Removing, progress: Progress, *, locked: bool) -> I
         for entries in batches(removing.ledger.going(name), BATCH_ROWS):
             label = removing.graph.tables[name].label
             for entry, finding in removing.differing(name, entries, locked=locked):
-                yield finding or _since(f"{label}.{_shown(entry.pk)}", "is gone")
+                yield finding or changed_since(f"{label}.{_shown(entry.pk)}", "is gone")
             progress.advance(len(entries))
 
 
@@ -577,7 +577,8 @@ def _refuse(findings: Findings, message: str) -> None:
         raise Refused(message, findings)
 
 
-def _since(subject: str, message: str) -> Finding:
+def changed_since(subject: str, message: str) -> Finding:
+    """A row that is not what it was when the removal was planned."""
     return Finding(
         "changed-since",
         Severity.BLOCKER,

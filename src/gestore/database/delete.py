@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model, QuerySet
@@ -10,7 +11,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from ..rows import Key, Value
 from ..schema.table import Column, Table
-from .dialect import quoted
+from .dialect import Condition, Moment, quoted
 from .dialects import dialect_of
 from .select import Reader
 
@@ -26,15 +27,42 @@ class Remover:
         self.dialect = dialect_of(connection)
         self._reader = reader
 
-    def delete(self, table: Table, keys: Sequence[Key]) -> int:
-        """Remove the rows; how many there were comes back."""
-        where = self._reader.among(table, table.key_names, keys)
+    def delete(self, table: Table, keys: Sequence[Key], moment: Moment | None = None) -> int:
+        """Remove the rows, of those that tell it only such as are unchanged since the moment; how
+        many there were comes back."""
+        where = self._unchanged(table, keys, moment)
         with self.connection.cursor() as cursor:
             cursor.execute(
                 f"DELETE FROM {quoted(self.connection, table.db_table)} WHERE {where.sql}",
                 where.parameters,
             )
             return int(cursor.rowcount)
+
+    def lock(self, table: Table, keys: Sequence[Key], moment: Moment | None = None) -> int:
+        """Keep others from changing the rows; how many there are, of those that tell it such as
+        are unchanged since the moment."""
+        where = self._unchanged(table, keys, moment)
+        name = quoted(self.connection, table.db_table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM {name} WHERE {where.sql}"
+                f"{self.dialect.locking}) locked",
+                where.parameters,
+            )
+            return int(cursor.fetchone()[0])
+
+    def _unchanged(self, table: Table, keys: Sequence[Key], moment: Moment | None) -> Condition:
+        where = self._reader.among(table, table.key_names, keys)
+        unchanged = self.dialect.unchanged(moment, table) if moment is not None else ""
+        return Condition(f"{where.sql} AND {unchanged}", where.parameters) if unchanged else where
+
+    def digests(self, table: Table, keys: Sequence[Key], *, locked: bool) -> bytes:
+        """One digest of all the rows, their order and their number."""
+        where = self._reader.among(table, table.key_names, keys)
+        found = self.dialect.row_digests(table, where, locked=locked)
+        if len(found) != len(keys) or b"" in found:
+            return b""
+        return blake2b(b"".join(found), digest_size=16).digest()
 
     def empty(self, table: Table, columns: Sequence[Column], keys: Sequence[Key]) -> None:
         """Let pointers of the rows point at nothing, before what they point at goes."""

@@ -37,6 +37,16 @@ class DeleteAction:
     target_columns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state of the database, as `session`, a connection of the driver's, names it in `marks`.
+    With `by_rows` it has no name: only the rows themselves tell whether they changed since."""
+
+    session: object
+    marks: tuple[int, ...] = ()
+    by_rows: bool = False
+
+
 class Dialect(Protocol):
     """One database's ways. Methods that ask use the connection they were made with."""
 
@@ -114,6 +124,23 @@ class Dialect(Protocol):
 
     def highest_key(self, table: Table) -> int:
         """At least the highest key given so far."""
+
+    def moment(self) -> Moment:
+        """What the open snapshot shows, to be known again in a later transaction."""
+
+    def is_reliable(self, moment: Moment, tables: Sequence[Table]) -> bool:
+        """In a transaction that may write: can `unchanged` tell which rows of the tables are as
+        they were? Where it says nothing, they all are."""
+
+    def unchanged(self, moment: Moment, table: Table) -> str:
+        """SQL that is true of no row that came or changed since the moment; "" where that is not
+        for a row to say. Of others it may be false, too."""
+
+    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
+        """A digest of each row, ordered by key; of databases that tell `by_rows` alone."""
+
+    def has_triggers(self, tables: Sequence[Table]) -> bool:
+        """Whether a trigger of somebody's own acts on one of the tables."""
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         """The constraints that act when a row is deleted: neither RESTRICT nor NO ACTION."""

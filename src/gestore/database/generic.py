@@ -11,7 +11,7 @@ from django.db import OperationalError
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, DeleteAction, Parameter, quoted
+from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -121,6 +121,21 @@ class GenericDialect:
             cursor.execute(f"SELECT max({column}) FROM {name}")
             (highest,) = cursor.fetchone()
         return highest or 0
+
+    def moment(self) -> Moment:
+        return Moment(self.connection.connection, by_rows=True)
+
+    def is_reliable(self, moment: Moment, tables: Sequence[Table]) -> bool:
+        return True
+
+    def unchanged(self, moment: Moment, table: Table) -> str:
+        return ""
+
+    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
+        raise NotImplementedError
+
+    def has_triggers(self, tables: Sequence[Table]) -> bool:
+        return True
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         return []

@@ -12,7 +12,7 @@ from ..errors import DatabaseFailed
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import DeleteAction
+from .dialect import Condition, DeleteAction, quoted
 from .generic import GenericDialect
 
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
@@ -117,6 +117,32 @@ class MySQLDialect(GenericDialect):
     def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
         if table.is_auto_key and self.highest_key(table) < key:
             bump(key)
+
+    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
+        """MD5 of all values, each with its length before it: no two rows are one text."""
+        name = quoted(self.connection, table.db_table)
+        columns = [f"{name}.{quoted(self.connection, c.db_name)}" for c in table.columns]
+        texts = ", ".join(
+            f"IFNULL(CONCAT(LENGTH({c}), ':', CAST({c} AS BINARY)), '-')" for c in columns
+        )
+        keys = ", ".join(f"{name}.{quoted(self.connection, c.db_name)}" for c in table.key_columns)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT UNHEX(MD5(CONCAT({texts}))) FROM {name} WHERE {where.sql}"
+                f" ORDER BY {keys}{self.locking if locked else ''}",
+                where.parameters,
+            )
+            # A row too long for the server to put together has none: it is like no other.
+            return [bytes(digest or b"") for (digest,) in cursor.fetchall()]
+
+    def has_triggers(self, tables: Sequence[Table]) -> bool:
+        names = {table.db_table.lower() for table in tables}
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS"
+                " WHERE TRIGGER_SCHEMA = DATABASE()"
+            )
+            return any(name.lower() in names for (name,) in cursor.fetchall())
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         with self.connection.cursor() as cursor:

@@ -14,7 +14,7 @@ from django.db import transaction
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, DeleteAction, Parameter, quoted
+from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
 from .generic import GenericDialect
 
 # The types that arrays of keys are sent as; of others the column's own type.
@@ -22,6 +22,8 @@ _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
 # nextval() this often costs less than a second, and needs no lock.
 _STEPS = 1_000_000
 _LOT_KEYS = 50_000
+# Numbers of transactions have 32 bits in a row, and are compared in a circle.
+_XIDS, _FIRST_XID, _FAR_XIDS = 1 << 32, 3, 1 << 30
 # The escape itself: not one whose backslash is escaped.
 _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -97,6 +99,47 @@ class PostgreSQLDialect(GenericDialect):
         return {
             relation.name for relation in relations if _place(relation, graph_tables) in immediate
         }
+
+    def moment(self) -> Moment:
+        # All transactions below had come to their end before the snapshot was taken.
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+            return Moment(self.connection.connection, (int(cursor.fetchone()[0]),))
+
+    def is_reliable(self, moment: Moment, tables: Sequence[Table]) -> bool:
+        """Every statement sees, and waits for, what others committed; the moment is no more than
+        half the circle of transactions away; and rows are where versions are: in plain tables."""
+        names = sorted({quoted(self.connection, table.db_table) for table in tables})
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT current_setting('transaction_isolation'),"
+                " pg_snapshot_xmax(pg_current_snapshot())::text, count(*)"
+                " FROM pg_class c JOIN pg_am a ON a.oid = c.relam"
+                " WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name)"
+                " AND c.relkind = 'r' AND a.amname = 'heap' AND NOT c.relhassubclass",
+                (names,),
+            )
+            level, latest, plain = cursor.fetchone()
+        (oldest,) = moment.marks
+        is_near = int(latest) - oldest < _FAR_XIDS and oldest % _XIDS >= _FIRST_XID
+        return level == "read committed" and is_near and plain == len(names)
+
+    def unchanged(self, moment: Moment, table: Table) -> str:
+        (oldest,) = moment.marks
+        version = f"{quoted(self.connection, table.db_table)}.xmin"
+        return f"age({version}) > age('{oldest % _XIDS}'::xid)"
+
+    def has_triggers(self, tables: Sequence[Table]) -> bool:
+        names = [quoted(self.connection, table.db_table) for table in tables]
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND tgrelid IN"
+                " (SELECT to_regclass(name) FROM unnest(%s::text[]) name)) OR EXISTS (SELECT 1"
+                " FROM pg_rewrite WHERE ev_class IN"
+                " (SELECT to_regclass(name) FROM unnest(%s::text[]) name))",
+                (names, names),
+            )
+            return bool(cursor.fetchone()[0])
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         columns = (

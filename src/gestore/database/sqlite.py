@@ -10,7 +10,7 @@ from itertools import groupby
 
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
-from .dialect import Condition, DeleteAction, Parameter
+from .dialect import Condition, DeleteAction, Moment, Parameter
 from .generic import GenericDialect
 
 # What Django's own converter keeps of a decimal, which is a float of 64 bits there.
@@ -68,6 +68,35 @@ class SQLiteDialect(GenericDialect):
             )
             (given,) = cursor.fetchone()
         return max(given or 0, super().highest_key(table))
+
+    def moment(self) -> Moment:
+        # What others committed changes the first, what this connection wrote the second; tables
+        # that somebody made or altered the third.
+        marks = []
+        with self.connection.cursor() as cursor:
+            for question in (
+                "PRAGMA data_version",
+                "SELECT total_changes()",
+                "PRAGMA schema_version",
+            ):
+                cursor.execute(question)
+                marks.append(int(cursor.fetchone()[0]))
+        return Moment(self.connection.connection, tuple(marks))
+
+    def is_reliable(self, moment: Moment, tables: Sequence[Table]) -> bool:
+        """Nobody has written since, and nobody can: the write lock is ours."""
+        now = self.moment()
+        return now.session is moment.session and now.marks == moment.marks
+
+    def has_triggers(self, tables: Sequence[Table]) -> bool:
+        names = [table.db_table for table in tables]
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+                " AND tbl_name COLLATE NOCASE IN (SELECT value FROM json_each(%s))",
+                (json.dumps(names),),
+            )
+            return bool(cursor.fetchone()[0])
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         with self.connection.cursor() as cursor:

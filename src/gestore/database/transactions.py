@@ -55,6 +55,13 @@ def loading(connection: BaseDatabaseWrapper, *, keep: bool, name: str = "") -> I
             transaction.set_rollback(True, using=connection.alias)
 
 
+def is_free(connection: BaseDatabaseWrapper) -> bool:
+    """Whether no transaction is the caller's: each of ours begins and ends by itself."""
+    if connection.in_atomic_block or not connection.settings_dict["AUTOCOMMIT"]:
+        return False
+    return connection.connection is None or connection.get_autocommit()
+
+
 @contextmanager
 def failures(connection: BaseDatabaseWrapper, hint: str) -> Iterator[None]:
     """What the database raises, in our words: a lock, a lost connection, a refused COMMIT."""

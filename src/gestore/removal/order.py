@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..schema.graph import Graph
@@ -23,6 +23,11 @@ class Order:
 
     def emptied_columns(self, name: str) -> list[str]:
         return [column for relation in self.emptied_of(name) for column in relation.columns]
+
+    def emptied_sources(self, names: Iterable[str]) -> list[str]:
+        """Those of the tables that have pointers to be emptied."""
+        sources = {relation.source for relation in self.emptied}
+        return [name for name in names if name in sources]
 
     @property
     def stuck(self) -> bool:

@@ -85,14 +85,20 @@ class Command(BaseCommand):
             references = named_objects(options)
             _check_terminal(options)
 
-            def confirm(plan: DeletePlan) -> bool:
+            def show(plan: DeletePlan) -> None:
                 _show_plan(console, plan, is_archived=not options["no_archive"])
-                return options["no_input"] or _agrees(references)
 
+            def confirm(plan: DeletePlan) -> bool:
+                show(plan)
+                return _agrees(references)
+
+            # Who is not asked needs no plan of its own: the one that is carried out is shown.
+            is_asked = not options["no_input"] and not options["dry_run"]
             report = delete_objects(
                 references,
                 _delete_options(options),
-                confirm=None if options["dry_run"] else confirm,
+                confirm=confirm if is_asked else None,
+                told=(lambda plan: None) if is_asked else show,
                 progress=console.progress(),
             )
         if options["dry_run"]:

@@ -1,0 +1,282 @@
+"""How do rows go by their keys alone, where the database vouches that they are what was archived?
+A stage of a deletion: the fast way, for all in one transaction.
+
+No row is read again. Whatever is not exactly as it was planned and archived is a `Doubt`: the
+caller rolls back, and `removing` looks at every row and names what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, OperationalError
+
+from .database.dialect import Moment
+from .database.transactions import told
+from .errors import Finding, Findings, Refused
+from .progress import Progress
+from .removal.plan import ignored, outsiders
+from .removal.survivors import pointed_rows
+from .removing import Gone, Removing, changed_since
+from .rows import Key, key_text
+from .schema.on_delete import calls_function, values_left
+from .schema.relation import Relation
+from .walk.closure import Closure
+from .walk.keys import KeySet, empty_keys
+
+
+class Doubt(Exception):
+    """Something is not as it was, or cannot be told: the careful way tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is to go and to change, by keys, and by what it is known to be unchanged. `digests` has
+    those of each batch, where only rows can tell."""
+
+    removing: Removing
+    going: Mapping[str, KeySet]
+    changed: Mapping[Relation, KeySet]
+    moment: Moment
+    digests: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(map(len, self.going.values()))
+
+    def batches(self, keys: KeySet) -> Iterator[list[Key]]:
+        return keys.batches(self.removing.dialect.batch_keys)
+
+
+def sweep_of(
+    removing: Removing,
+    going: Mapping[str, KeySet],
+    changed: Mapping[Relation, KeySet],
+    progress: Progress,
+) -> Sweep | None:
+    """What a sweep needs to know, asked in the snapshot of the archive; None where the careful way
+    is the only one."""
+    if why_careful(removing, going, changed):
+        return None
+    moment = removing.dialect.moment()
+    sweep = Sweep(removing, going, changed, moment)
+    if not moment.by_rows:
+        return None if removing.order.emptied else sweep
+    try:
+        with _task(progress, "Noting", sweep.total):
+            digests = {name: _digests(sweep, name, progress) for name in _touched(sweep)}
+    except DatabaseError:
+        # It cannot put a row's values together: they are compared one by one.
+        return None
+    return Sweep(removing, going, changed, moment, digests)
+
+
+def why_careful(
+    removing: Removing, going: Mapping[str, KeySet], changed: Mapping[Relation, KeySet]
+) -> str:
+    """Why every row has to be looked at; "" when that need not be."""
+    graph = removing.graph
+    if any(removing.remover.has_receivers(graph.tables[name]) for name in going):
+        return "receivers hear of the rows"
+    if any(calls_function(relation, graph.tables[relation.source]) for relation in changed):
+        return "a function says what is left in a pointer"
+    for relation in _asked(removing, going):
+        if relation.name in removing.cascades.relations:
+            return f"the database would take rows along by {relation.name}"
+        if not relation.is_generic and not relation.points_at_key:
+            return f"{relation.name} points at values that are gone with their rows"
+    return ""
+
+
+def _asked(removing: Removing, going: Mapping[str, KeySet]) -> list[Relation]:
+    """The relations by which no row may point at what is gone."""
+    relations = {r: None for name in going for r in removing.graph.pointing_at(name)}
+    return [relation for relation in relations if not ignored(relation, removing.policies)]
+
+
+def swept(sweep: Sweep, progress: Progress) -> Gone:
+    """Everything in the caller's one transaction. `Doubt` when anything is not as it was."""
+    try:
+        return _swept(sweep, progress)
+    except OperationalError:
+        # A deadlock, a lock not given, a lost connection.
+        raise
+    except DatabaseError as error:
+        raise Doubt(told(error)) from error
+
+
+def _swept(sweep: Sweep, progress: Progress) -> Gone:
+    removing, gone = sweep.removing, Gone()
+    tables = [removing.graph.tables[name] for name in _touched(sweep)]
+    _is_so(removing.dialect.is_reliable(sweep.moment, tables), "the moment is of no use")
+    told_by_rows = bool(removing.dialect.unchanged(sweep.moment, tables[0]))
+    with _task(progress, "Comparing", sweep.total):
+        _compare(sweep)
+        _change(sweep, gone)
+        if told_by_rows:
+            # A row is compared, locked and removed by one statement: others see it until the end.
+            _remove(sweep, gone, progress)
+    with _task(progress, "Removing", sweep.total):
+        if not told_by_rows:
+            _remove(sweep, gone, progress)
+        removing.dialect.settle_constraints()
+    with _task(progress, "Proving", sweep.total):
+        _prove(sweep, progress)
+    return gone
+
+
+def _is_so(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise Doubt(otherwise)
+
+
+@contextmanager
+def _task(progress: Progress, name: str, total: int) -> Iterator[None]:
+    progress.begin(name, total)
+    yield
+    progress.end()
+
+
+# Are they still what was archived? ----------------------------------------------------------------
+
+
+def _touched(sweep: Sweep) -> list[str]:
+    return list(dict.fromkeys([*sweep.going, *(r.source for r in sweep.changed)]))
+
+
+def _rows_touched(sweep: Sweep, name: str) -> Iterator[list[Key]]:
+    """The keys of the rows of a table that go, and of those that change."""
+    if name in sweep.going:
+        yield from sweep.batches(sweep.going[name])
+    yield from _rows_changed(sweep, name)
+
+
+def _rows_changed(sweep: Sweep, name: str) -> Iterator[list[Key]]:
+    """Each once, though two of its pointers change."""
+    keys = empty_keys(sweep.removing.graph.tables[name])
+    for relation, lot in sweep.changed.items():
+        if relation.source == name:
+            for batch in sweep.batches(lot):
+                keys.add(batch)
+    yield from sweep.batches(keys)
+
+
+def _digests(sweep: Sweep, name: str, progress: Progress) -> list[bytes]:
+    table, found = sweep.removing.graph.tables[name], []
+    for keys in _rows_touched(sweep, name):
+        found.append(sweep.removing.remover.digests(table, keys, locked=False))
+        progress.advance(len(keys))
+    return found
+
+
+def _compare(sweep: Sweep) -> None:
+    """Lock the rows where only they can tell what they are, and hold them against what was noted;
+    and those that change: a statement that changed them would make them look changed."""
+    removing = sweep.removing
+    for name in _touched(sweep):
+        table = removing.graph.tables[name]
+        if sweep.moment.by_rows:
+            noted = iter(sweep.digests[name])
+            for keys in _rows_touched(sweep, name):
+                now = removing.remover.digests(table, keys, locked=True)
+                _is_so(bool(now) and now == next(noted), f"rows of {table.label} changed")
+        else:
+            for keys in _rows_changed(sweep, name):
+                count = removing.remover.lock(table, keys, sweep.moment)
+                _is_so(count == len(keys), f"rows of {table.label} changed")
+
+
+# Going --------------------------------------------------------------------------------------------
+
+
+def _change(sweep: Sweep, gone: Gone) -> None:
+    """Give survivors the pointers that their `on_delete` says."""
+    removing = sweep.removing
+    for relation, lot in sweep.changed.items():
+        table = removing.graph.tables[relation.source]
+        columns = [table.column(name) for name in relation.columns]
+        values = values_left(relation, table)
+        for keys in sweep.batches(lot):
+            removing.remover.point(table, columns, values, keys)
+    for name in dict.fromkeys(relation.source for relation in sweep.changed):
+        label = removing.graph.tables[name].label
+        gone.changed[label] = sum(map(len, _rows_changed(sweep, name)))
+
+
+def _remove(sweep: Sweep, gone: Gone, progress: Progress) -> None:
+    """Children first; every row there is, as it was, or `Doubt`."""
+    removing = sweep.removing
+    for name in removing.order.emptied_sources(sweep.going):
+        for keys in sweep.batches(sweep.going[name]):
+            removing.empty(name, keys)
+    for group in removing.order.groups:
+        with removing.unchecked(group):
+            for name in group:
+                table = removing.graph.tables[name]
+                for keys in sweep.batches(sweep.going[name]):
+                    count = removing.remover.delete(table, keys, sweep.moment)
+                    _is_so(count == len(keys), f"rows of {table.label} changed or are gone")
+                    gone.removed[table.label] += count
+                    progress.advance(count)
+
+
+# Proof --------------------------------------------------------------------------------------------
+
+
+def _prove(sweep: Sweep, progress: Progress) -> None:
+    """No row anywhere points at what is gone. Each batch lost as many rows as it has keys; only a
+    trigger could have put one back."""
+    removing = sweep.removing
+    tables = [removing.graph.tables[name] for name in sweep.going]
+    is_meddled = removing.dialect.has_triggers(tables)
+    for table in tables:
+        for keys in sweep.batches(sweep.going[table.name]):
+            if is_meddled:
+                count = removing.reader.count(table, table.key_names, keys)
+                _is_so(count == 0, f"rows of {table.label} are there")
+            for relation in removing.graph.pointing_at(table.name):
+                if not ignored(relation, removing.policies):
+                    pointing = removing.reader.pointing(relation, table.name, keys)
+                    _is_so(not any(True for _ in pointing), f"{relation.name} points at removed")
+            progress.advance(len(keys))
+
+
+# What came in between -----------------------------------------------------------------------------
+
+
+def refuse_differing(sweep: Sweep, planned: Closure, now: Mapping[str, KeySet]) -> None:
+    """`Refused` with the rows that are to go no longer, and those that came to point at such as
+    are. Asked in a snapshot, where the rows that would go are those of `now`."""
+    findings = Findings(_lost(sweep, now))
+    findings.extend(_new(sweep, planned))
+    if findings:
+        raise Refused("Nothing was removed: rows changed since they were planned.", findings)
+
+
+def _lost(sweep: Sweep, now: Mapping[str, KeySet]) -> Iterator[Finding]:
+    removing = sweep.removing
+    for name, going in sweep.going.items():
+        table = removing.graph.tables[name]
+        for keys in sweep.batches(going):
+            lost = now[name].missing(keys) if name in now else keys
+            found = removing.reader.resolve(name, table.key_names, lost) if lost else ()
+            there = {key for _, key in found}
+            for key in lost:
+                what = "has changed" if key in there else "is gone"
+                yield changed_since(f"{table.label}.{key_text(key)}", what)
+
+
+def _new(sweep: Sweep, planned: Closure) -> Iterator[Finding]:
+    removing = sweep.removing
+    graph, reader = removing.graph, removing.reader
+    for relation, name, others in outsiders(graph, planned, reader):
+        if ignored(relation, removing.policies):
+            continue
+        known = sweep.changed.get(relation)
+        new = others if known is None else known.missing(others)
+        pairs = reader.pointer_pairs(relation, new) if new else ()
+        for key, target, pointed in pointed_rows(graph, reader, relation, pairs):
+            if target == name:
+                yield removing.pointer_finding(relation, key, name, pointed)
