@@ -19,7 +19,7 @@ from ..schema.policy import Follow, Policies, Policy
 from ..schema.relation import Relation
 from ..walk.closure import Closure, Status
 from ..walk.keys import KeySet, empty_keys
-from ..walk.walker import Bounds, Roots, walk
+from ..walk.walker import Bounds, Roots, owning, walk
 from .survivors import PointerSource, Reason, Survivors, SurvivorSearch, pointed_rows
 
 _TAKES_ALONG = "Take them along with --own {label}, or remove or change them first."
@@ -105,7 +105,8 @@ class _Planner:
         staying, closure = self._without_survivors()
         findings = Findings(self._stay_findings(staying))
         changed: dict[Relation, KeySet] = {}
-        self._meet_outsiders(closure, changed, findings)
+        owns_all = self._owning(staying)
+        self._meet_outsiders(closure, owns_all, changed, findings)
         if changed:
             # What stays and changes is archived too, with what it points at.
             closure = self._walk(staying=staying.keys_by_table, shared=self._together(changed))
@@ -154,12 +155,21 @@ class _Planner:
 
     # Rows that point at what goes, and do not go -------------------------------------------------
 
+    def _owning(self, staying: Survivors) -> Callable[[Relation, str], bool]:
+        """Where the last walk has asked already."""
+        bounds = Bounds(_brings, staying=staying.keys_by_table)
+        return owning(self.graph, self.roots, self.policies, self.follow, self.source, bounds)
+
     def _meet_outsiders(
-        self, closure: Closure, changed: dict[Relation, KeySet], findings: Findings
+        self,
+        closure: Closure,
+        owns_all: Callable[[Relation, str], bool],
+        changed: dict[Relation, KeySet],
+        findings: Findings,
     ) -> None:
         left = Counter[Relation]()
         why_not: dict[Relation, str] = {}
-        for relation, name, others in outsiders(self.graph, closure, self.source):
+        for relation, name, others in outsiders(self.graph, closure, self.source, owns_all):
             if relation not in why_not:
                 why_not[relation] = self._why_it_blocks(relation, closure)
             if ignored(relation, self.policies):
@@ -301,13 +311,18 @@ def _left_dangling(relation: Relation, count: int) -> Finding:
 
 
 def outsiders(
-    graph: Graph, closure: Closure, source: PointerSource
+    graph: Graph,
+    closure: Closure,
+    source: PointerSource,
+    has_none: Callable[[Relation, str], bool] = lambda relation, name: False,
 ) -> Iterator[tuple[Relation, str, list[Key]]]:
     """The rows that point at rows that go and do not go themselves: by relation and table pointed
-    at, in batches."""
+    at, in batches. Of relations and tables that `has_none` is sure of, nobody is asked."""
     for table in closure.tables():
         owned = closure.taken_of(table.name).owned
         for relation in graph.pointing_at(table.name):
+            if has_none(relation, table.name):
+                continue
             going = closure.taken_of(relation.source).owned
             for keys in owned.batches(source.batch_keys):
                 pointing = source.pointing(relation, table.name, keys)

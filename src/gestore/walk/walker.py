@@ -64,6 +64,20 @@ def walk(
     return walker.run()
 
 
+def owning(
+    graph: Graph,
+    roots: Roots,
+    policies: Policies,
+    follow: Follow,
+    source: KeySource,
+    bounds: Bounds,
+) -> Callable[[Relation, str], bool]:
+    """Whether such a walk owned every row that points by a relation at an owned row of a table:
+    it asked for all of them, and left none out. Nobody needs to ask again in the same snapshot."""
+    walker = _Walker(graph, roots, policies, follow, source, _forget, bounds)
+    return walker.owns_all_that_point
+
+
 def _forget(step: Step) -> None:
     pass
 
@@ -187,6 +201,12 @@ class _Walker:
         if self.bounds and policy is not Policy.OWN and not self.bounds.brings(relation):
             return False
         return not self._is_kept_out(relation, target)
+
+    def owns_all_that_point(self, relation: Relation, target: str) -> bool:
+        if self.bounds and len(self.bounds.staying.get(relation.source, ())):
+            return False
+        has_strangers = relation.source in self.root_ancestors and not relation.is_parent
+        return not has_strangers and self._is_followed_back(relation, target, Status.OWNED)
 
     def _is_kept_out(self, relation: Relation, target: str) -> bool:
         """Rule 4: other rows of the roots' models are never owned, but for those that hang on a
