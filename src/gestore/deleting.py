@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import cast
+from uuid import UUID
 
 import django
 from django.db import connections
@@ -48,7 +51,7 @@ from .removal.plan import Removal, plan_removal
 from .removal.receipt import Receipt, check_receipt, write_receipt
 from .removal.throttle import Limits
 from .removing import Gone, Removing, check_unchanged, remove_at_once, site_zones
-from .rows import JsonValue
+from .rows import JsonValue, Key
 from .schema.table import Table
 from .sweeping import Doubt, Sweep, refuse_differing, sweep_of, swept
 from .version import __version__
@@ -233,8 +236,18 @@ def _fingerprint(sets: Iterable[KeySet]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for keys in sets:
         for batch in keys.batches(10_000):
-            digest.update(repr(batch).encode("utf-8", "surrogatepass"))
+            digest.update(_packed(batch))
     return digest.hexdigest()
+
+
+def _packed(keys: Sequence[Key]) -> bytes:
+    """Keys of one table as bytes; millions of integers and UUIDs without their texts."""
+    if all(type(key) is int for key in keys):
+        with suppress(OverflowError):
+            return array("q", cast("Sequence[int]", keys)).tobytes()
+    if all(type(key) is UUID for key in keys):
+        return b"".join([cast("UUID", key).bytes for key in keys])
+    return repr(keys).encode("utf-8", "surrogatepass")
 
 
 def _owned(walk_done: Walked) -> Iterator[Table]:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import DatabaseError, OperationalError
 
 from .database.dialect import Moment
 from .database.transactions import told
 from .errors import Finding, Findings, Refused
-from .progress import Progress
+from .progress import Progress, Silence
 from .removal.plan import ignored, outsiders
 from .removal.survivors import pointed_rows
 from .removing import Gone, Removing, changed_since
 from .rows import Key, key_text
-from .schema.on_delete import calls_function, values_left
+from .schema.on_delete import values_left
 from .schema.relation import Relation
 from .walk.closure import Closure
 from .walk.keys import KeySet, empty_keys
@@ -34,13 +34,15 @@ class Doubt(Exception):
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """What is to go and to change, by keys, and by what it is known to be unchanged. `digests` has
-    those of each batch, where only rows can tell."""
+    those of each batch, where only rows can tell; `values` what relations could point at that do
+    not point at keys."""
 
     removing: Removing
     going: Mapping[str, KeySet]
     changed: Mapping[Relation, KeySet]
     moment: Moment
     digests: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    values: Mapping[Relation, KeySet] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -58,35 +60,32 @@ def sweep_of(
 ) -> Sweep | None:
     """What a sweep needs to know, asked in the snapshot of the archive; None where the careful way
     is the only one."""
-    if why_careful(removing, going, changed):
+    if why_careful(removing, going):
         return None
     moment = removing.dialect.moment()
+    if removing.order.emptied and not moment.by_rows:
+        # A row whose pointer was emptied first would look changed.
+        return None
     sweep = Sweep(removing, going, changed, moment)
-    if not moment.by_rows:
-        return None if removing.order.emptied else sweep
     try:
-        with _task(progress, "Noting", sweep.total):
-            digests = {name: _digests(sweep, name, progress) for name in _touched(sweep)}
+        with _task(progress if moment.by_rows else Silence(), "Noting", sweep.total):
+            return replace(
+                sweep,
+                digests={n: _digests(sweep, n, progress) for n in _touched(sweep)},
+                values=dict(_pointed_values(sweep)),
+            )
     except DatabaseError:
         # It cannot put a row's values together: they are compared one by one.
         return None
-    return Sweep(removing, going, changed, moment, digests)
 
 
-def why_careful(
-    removing: Removing, going: Mapping[str, KeySet], changed: Mapping[Relation, KeySet]
-) -> str:
+def why_careful(removing: Removing, going: Mapping[str, KeySet]) -> str:
     """Why every row has to be looked at; "" when that need not be."""
-    graph = removing.graph
-    if any(removing.remover.has_receivers(graph.tables[name]) for name in going):
+    if any(removing.remover.has_receivers(removing.graph.tables[name]) for name in going):
         return "receivers hear of the rows"
-    if any(calls_function(relation, graph.tables[relation.source]) for relation in changed):
-        return "a function says what is left in a pointer"
     for relation in _asked(removing, going):
         if relation.name in removing.cascades.relations:
             return f"the database would take rows along by {relation.name}"
-        if not relation.is_generic and not relation.points_at_key:
-            return f"{relation.name} points at values that are gone with their rows"
     return ""
 
 
@@ -163,7 +162,22 @@ def _rows_changed(sweep: Sweep, name: str) -> Iterator[list[Key]]:
     yield from sweep.batches(keys)
 
 
+def _pointed_values(sweep: Sweep) -> Iterator[tuple[Relation, KeySet]]:
+    """What rows that go hold in other columns than their keys, where relations point at those."""
+    removing = sweep.removing
+    for relation in _asked(removing, sweep.going):
+        if relation.is_generic or relation.points_at_key:
+            continue
+        table, names = removing.graph.tables[relation.target], relation.target_columns
+        values = empty_keys(table, names)
+        for keys in sweep.batches(sweep.going[relation.target]):
+            values.add(removing.reader.values(table, names, keys))
+        yield relation, values
+
+
 def _digests(sweep: Sweep, name: str, progress: Progress) -> list[bytes]:
+    if not sweep.moment.by_rows:
+        return []
     table, found = sweep.removing.graph.tables[name], []
     for keys in _rows_touched(sweep, name):
         found.append(sweep.removing.remover.digests(table, keys, locked=False))
@@ -237,10 +251,15 @@ def _prove(sweep: Sweep, progress: Progress) -> None:
                 count = removing.reader.count(table, table.key_names, keys)
                 _is_so(count == 0, f"rows of {table.label} are there")
             for relation in removing.graph.pointing_at(table.name):
-                if not ignored(relation, removing.policies):
+                if relation not in sweep.values and not ignored(relation, removing.policies):
                     pointing = removing.reader.pointing(relation, table.name, keys)
                     _is_so(not any(True for _ in pointing), f"{relation.name} points at removed")
             progress.advance(len(keys))
+    for relation, values in sweep.values.items():
+        source = removing.graph.tables[relation.source]
+        for lot in sweep.batches(values):
+            holding = removing.reader.holding(source, relation.columns, lot)
+            _is_so(not any(True for _ in holding), f"{relation.name} points at removed")
 
 
 # What came in between -----------------------------------------------------------------------------

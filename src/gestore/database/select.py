@@ -190,6 +190,12 @@ class Reader:
         )
         return Condition(f"{where.sql}{filled}", where.parameters)
 
+    def values(self, table: Table, names: Sequence[str], keys: Sequence[Key]) -> list[Value]:
+        """What these rows hold in the columns, but for those that hold nothing in one."""
+        columns = [table.column(name) for name in names]
+        rows = self.select(table, columns, self.among(table, table.key_names, keys))
+        return [_key(row) for row in rows if None not in row]
+
     def holding(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> Iterable[Key]:
         """The keys of the rows whose columns hold one of the values; however many."""
         return self._many_keys(table, self.among(table, names, values))
