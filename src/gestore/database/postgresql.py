@@ -116,7 +116,8 @@ class PostgreSQLDialect(GenericDialect):
                 " pg_snapshot_xmax(pg_current_snapshot())::text, count(*)"
                 " FROM pg_class c JOIN pg_am a ON a.oid = c.relam"
                 " WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name)"
-                " AND c.relkind = 'r' AND a.amname = 'heap' AND NOT c.relhassubclass",
+                " AND c.relkind = 'r' AND a.amname = 'heap'"
+                " AND NOT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid)",
                 (names,),
             )
             level, latest, plain = cursor.fetchone()
