@@ -7,18 +7,19 @@ questions, counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import models
 from hypothesis.vendor.pretty import RepresentationPrinter
 
-from gestore.rows import Key, Value
+from gestore.rows import Key, Value, batches
 from gestore.schema.graph import Graph
 from gestore.schema.policy import Follow, Policies, Policy
 from gestore.schema.relation import Relation, RelationKind
 from gestore.schema.table import Column, Kind, Table
 from gestore.walk.closure import Closure, Status
+from gestore.walk.source import Lot
 from gestore.walk.walker import Recorder, Roots, walk
 
 Row = Mapping[str, Value]
@@ -173,6 +174,34 @@ class DictSource:
             for key, row in self.rows.get(table, {}).items()
             if (value := _value(row, columns)) in wanted
         ]
+
+    @property
+    def lot_keys(self) -> int:
+        return self.batch_keys
+
+    def arriving(
+        self, relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
+    ) -> Iterator[Lot]:
+        for found in batches(self.pointing(relation, target, keys), self.batch_keys):
+            yield self._lot(relation.source, found, along)
+
+    def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterator[Lot]:
+        self._ask("standing", table, keys)
+        rows = self.rows.get(table, {})
+        yield self._lot(table, [key for key in keys if key in rows], along)
+
+    def _lot(self, name: str, keys: list[Key], along: Sequence[Relation]) -> Lot:
+        rows = self.rows.get(name, {})
+        pointers = {
+            relation.name: [
+                value for key in keys if (value := _value(rows[key], relation.columns)) is not None
+            ]
+            for relation in along
+        }
+        return Lot(keys, pointers)
+
+    def generic_keys(self, table: str, raws: Sequence[Value]) -> list[Key | None]:
+        return [self.generic_key(table, raw) for raw in raws]
 
     def generic_target(self, content_type: Key) -> str:
         name = f"w.{content_type}"

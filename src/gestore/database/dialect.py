@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -52,6 +52,10 @@ class Dialect(Protocol):
 
     connection: BaseDatabaseWrapper
     batch_keys: int
+    lot_keys: int
+    """Keys of one question of the walk: more than `batch_keys` where keys are sent packed."""
+    can_interleave: bool
+    """Whether other questions may be asked before a `streaming` cursor is read to its end."""
     locking: str
     """What a SELECT ends with that keeps others from changing its rows."""
 
@@ -73,6 +77,27 @@ class Dialect(Protocol):
         values: Sequence[Sequence[Parameter]],
     ) -> Condition:
         """`columns` (quoted SQL) are equal to one of `values`: rows of adapted parameters."""
+
+    def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
+        """The same for one column and packed keys, or for texts, none of which is looked at; None
+        where `among` is to be asked."""
+
+    def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
+        """(table, column) for each column of these tables that an index of all rows begins with."""
+
+    def packs(self, table: Table, column: Column) -> bool:
+        """Whether `packed` can answer with the column."""
+
+    def packed(
+        self,
+        columns: Sequence[Column],
+        names: Sequence[str],
+        table: str,
+        where: Condition,
+        limit: int,
+    ) -> Sequence[Sequence[Value]] | None:
+        """The columns (their quoted SQL in `names`) of the rows for which `where` holds, each
+        packed and without its NULLs; None when there are more than `limit` rows."""
 
     def as_read(self, column: Column, sql: str) -> str:
         """How the column is selected, so that the driver changes nothing: JSON as its text."""

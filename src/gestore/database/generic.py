@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ class GenericDialect:
     """The ways that need no knowledge of the vendor."""
 
     batch_keys = 1_000
+    lot_keys = 1_000
+    can_interleave = True
     locking = " FOR UPDATE"
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -51,6 +53,25 @@ class GenericDialect:
         marks = ", ".join([one] * len(values))
         parameters = tuple(part for value in values for part in value)
         return Condition(f"({', '.join(columns)}) IN ({marks})", parameters)
+
+    def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
+        return None
+
+    def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
+        return set()
+
+    def packs(self, table: Table, column: Column) -> bool:
+        return False
+
+    def packed(
+        self,
+        columns: Sequence[Column],
+        names: Sequence[str],
+        table: str,
+        where: Condition,
+        limit: int,
+    ) -> Sequence[Sequence[Value]] | None:
+        raise NotImplementedError("Asked of a dialect that packs no column.")
 
     def as_read(self, column: Column, sql: str) -> str:
         return sql

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
+from django.db.models import UUIDField
+
 from ..errors import DatabaseFailed
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
+from ..walk.keys import PackedUUIDs
 from .dialect import Condition, DeleteAction, quoted
 from .generic import GenericDialect
 
@@ -28,6 +32,29 @@ _DUPLICATE = 1062
 
 class MySQLDialect(GenericDialect):
     batch_keys = 5_000
+    lot_keys = 10_000
+    can_interleave = False
+
+    def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
+        # Written into the statement: the driver would look at each.
+        if isinstance(keys, array):
+            return Condition(f"{column} IN ({','.join(map(str, keys))})")
+        if not isinstance(keys, PackedUUIDs) or type(leaf.leaf) is not UUIDField:
+            return None
+        return Condition(f"""{column} IN ('{"','".join(keys.hexes())}')""")
+
+    def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
+        if not tables:
+            return set()
+        marks = ", ".join(["%s"] * len(tables))
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS"
+                " WHERE TABLE_SCHEMA = DATABASE() AND SEQ_IN_INDEX = 1 AND INDEX_TYPE = 'BTREE'"
+                f" AND TABLE_NAME IN ({marks})",
+                sorted(tables),
+            )
+            return set(cursor.fetchall())
 
     @contextmanager
     def streaming(self) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import Any
@@ -14,6 +14,8 @@ from django.db import transaction
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
+from ..walk.keys import PackedUUIDs
+from . import packing
 from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
 from .generic import GenericDialect
 
@@ -31,6 +33,7 @@ _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 class PostgreSQLDialect(GenericDialect):
     # More keys a statement would be hardly faster, and take more memory at once.
     batch_keys = 10_000
+    lot_keys = 50_000
 
     def streaming(self) -> AbstractContextManager[Any]:
         # On the server's side: works on a standby too, and under pgbouncer in a transaction.
@@ -45,6 +48,8 @@ class PostgreSQLDialect(GenericDialect):
     def begin_snapshot(self) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # Short statements with many keys look dear to the planner: compiling them would be.
+            cursor.execute("SET LOCAL jit = off")
             # All rows of a cursor are wanted: it is to be planned like any other query.
             cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
             # Hosts set these for web requests; a long export is no web request.
@@ -63,6 +68,53 @@ class PostgreSQLDialect(GenericDialect):
             return Condition(f"{columns[0]} = ANY(%s::{types[0]}[])", arrays)
         marks = ", ".join(f"%s::{name}[]" for name in types)
         return Condition(f"({', '.join(columns)}) IN (SELECT * FROM unnest({marks}))", arrays)
+
+    def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
+        kind = Kind.UUID if isinstance(keys, PackedUUIDs) else Kind.TEXT
+        kind = Kind.INTEGER if isinstance(keys, array) else kind
+        if leaf.kind is not kind:
+            return None
+        parameter = packing.parameter(self.connection, keys)
+        return Condition(f"{column} = ANY(%s::{self._array_type(leaf)}[])", (parameter,))
+
+    def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
+        names = sorted(tables)
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT t.name, a.attname::text"
+                " FROM unnest(%s::text[], %s::text[]) AS t(name, quoted)"
+                " JOIN pg_index i ON i.indrelid = to_regclass(t.quoted)"
+                " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+                " JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam"
+                " WHERE m.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL",
+                (names, [quoted(self.connection, name) for name in names]),
+            )
+            return set(cursor.fetchall())
+
+    def packs(self, table: Table, column: Column) -> bool:
+        # Of a table that Django did not make, who knows what its columns hold.
+        return table.is_managed and packing.packs(self.connection, column)
+
+    def packed(
+        self,
+        columns: Sequence[Column],
+        names: Sequence[str],
+        table: str,
+        where: Condition,
+        limit: int,
+    ) -> Sequence[Sequence[Value]] | None:
+        inner = ", ".join(f"{name} AS c{n}" for n, name in enumerate(names))
+        outer = ", ".join(packing.aggregate(c, f"c{n}") for n, c in enumerate(columns))
+        with packing.cursor(self.connection) as cursor:
+            cursor.execute(
+                f"SELECT count(*), {outer} FROM (SELECT {inner} FROM {table}"
+                f" WHERE {where.sql} LIMIT {limit + 1}) found",
+                [packing.parameter(self.connection, value) for value in where.parameters],
+            )
+            count, *answers = cursor.fetchone()
+        if count > limit:
+            return None
+        return [packing.unpacked(c, answer) for c, answer in zip(columns, answers, strict=True)]
 
     def _array_type(self, column: Column) -> str:
         if column.type_name == "GenericIPAddressField":

@@ -5,6 +5,7 @@ Answers the walk's questions (`walk.source.KeySource`) and the load's (`load.row
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,9 +20,11 @@ from ..rows import Key, Value, key_text
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from ..walk.keys import empty_keys
+from ..walk.keys import PackedUUIDs, empty_keys
+from ..walk.source import Lot
 from .dialect import Adapter, Condition, Parameter, key_tuple, quoted
 from .dialects import dialect_of
+from .gather import Gathering, packed_texts
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -47,6 +50,8 @@ _NARROW = frozenset(
         Kind.UUID,
     }
 )
+# From so many keys on it is worth a question which content types are pointed at at all.
+_MANY_KEYS = 2_000
 _CONTENT_TYPE = "contenttypes.contenttype"
 
 
@@ -58,6 +63,8 @@ class Reader:
         self.graph = graph
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
+        self.lot_keys = self.dialect.lot_keys
+        self._gather = Gathering(self.dialect, self._table, self._sql, self._converter)
         self._converters: dict[tuple[str, str], _Converter | None] = {}
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
 
@@ -120,29 +127,90 @@ class Reader:
     # What the walk asks -----------------------------------------------------------------------
 
     def pointing(self, relation: Relation, target: str, keys: Sequence[Key]) -> Iterable[Key]:
+        where = self._pointing_at(relation, target, keys)
+        return [] if where is None else self._many_keys(self.graph.tables[relation.source], where)
+
+    def arriving(
+        self, relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
+    ) -> Iterable[Lot]:
+        return self._gather.arriving(
+            self.graph.tables[relation.source],
+            relation.name,
+            keys,
+            lambda some: self._pointing_at(relation, target, some),
+            along,
+        )
+
+    def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterable[Lot]:
+        source = self.graph.tables[table]
+        names = source.key_names
+        return self._gather.arriving(
+            source, table, keys, lambda some: self.among(source, names, some), along
+        )
+
+    def _pointing_at(
+        self, relation: Relation, target: str, keys: Sequence[Key]
+    ) -> Condition | None:
+        """The rows whose relation points at these rows of the target; None: no row can."""
         source, pointed = self.graph.tables[relation.source], self.graph.tables[target]
         if relation.is_generic:
             return self._pointing_generic(relation, source, pointed, keys)
         if relation.points_at_key:
-            return self._many_keys(source, self.among(source, relation.columns, keys))
+            return self.among(source, relation.columns, keys)
         inner = self.among(pointed, pointed.key_names, keys)
         columns = ", ".join(self._sql(source, name) for name in relation.columns)
         values = ", ".join(self._sql(pointed, name) for name in relation.target_columns)
         where = f"({columns}) IN (SELECT {values} FROM {self._table(pointed)} WHERE {inner.sql})"
-        return self._many_keys(source, Condition(where, inner.parameters))
+        return Condition(where, inner.parameters)
 
     def _pointing_generic(
         self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
-    ) -> Iterable[Key]:
+    ) -> Condition | None:
         types = self._content_types_of(target)
+        if len(keys) > _MANY_KEYS:
+            pointed = self._pointed_types.get(relation.name)
+            types = [key for key in types if pointed is None or key in pointed]
         column = source.column(relation.columns[0])
-        raws = [raw for key in keys for raw in _raw_forms(column, key)]
-        if not types or not raws:
-            return []
+        if not types:
+            return None
+        raws = _raw_forms(column, keys)
+        if not raws:
+            return None
         by_type = self.among(source, [relation.content_type], types)
         by_key = self.among(source, relation.columns, raws)
-        where = f"{by_type.sql} AND {by_key.sql}"
-        return self._many_keys(source, Condition(where, by_type.parameters + by_key.parameters))
+        return Condition(f"{by_type.sql} AND {by_key.sql}", by_type.parameters + by_key.parameters)
+
+    @cached_property
+    def _pointed_types(self) -> dict[str, set[Key]]:
+        """By generic relation the content types that any row points at, which are few of those
+        that could be; of relations for which an index tells."""
+        relations = [relation for relation in self.graph.relations if relation.is_generic]
+        tables = [self.graph.tables[relation.source] for relation in relations]
+        leading = self.dialect.leading_columns({table.db_table for table in tables})
+        steps, answers = [], []
+        told: list[tuple[Relation, Table, Column]] = []
+        for relation, table in zip(relations, tables, strict=True):
+            column = table.column(relation.content_type)
+            if (table.db_table, column.db_name) not in leading:
+                continue
+            # From one value to the next, through the index.
+            name, rows, step = self._sql(table, column.name), self._table(table), f"s{len(told)}"
+            steps.append(
+                f"{step}(kind) AS (SELECT min({name}) FROM {rows} UNION ALL"
+                f" SELECT (SELECT min({name}) FROM {rows} WHERE {name} > {step}.kind)"
+                f" FROM {step} WHERE {step}.kind IS NOT NULL)"
+            )
+            answers.append(f"SELECT {len(told)}, kind FROM {step} WHERE kind IS NOT NULL")
+            told.append((relation, table, column))
+        found: dict[str, set[Key]] = {relation.name: set() for relation, _, _ in told}
+        if told:
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"WITH RECURSIVE {', '.join(steps)} {' UNION ALL '.join(answers)}")
+                for number, kind in cursor.fetchall():
+                    relation, table, column = told[number]
+                    converter = self._converter(table, column)
+                    found[relation.name].add(kind if converter is None else converter(kind))
+        return found
 
     def pointing_pairs(self, relation: Relation, keys: Sequence[Key]) -> list[tuple[Key, Key]]:
         source = self.graph.tables[relation.source]
@@ -217,6 +285,11 @@ class Reader:
 
     def generic_key(self, table: str, raw: Value) -> Key | None:
         return self.graph.tables[table].key_from(raw)
+
+    def generic_keys(self, table: str, raws: Sequence[Value]) -> Sequence[Key | None]:
+        target = self.graph.tables[table]
+        keys = packed_texts(target.key_columns[0], raws)
+        return [target.key_from(raw) for raw in raws] if keys is None else keys
 
     @cached_property
     def content_types(self) -> dict[Key, str]:
@@ -361,6 +434,10 @@ class Reader:
         columns = [table.column(name) for name in names]
         if not values:
             return Condition("1 = 0")
+        if isinstance(values, array | PackedUUIDs) or _are_texts(columns, values):
+            packed = self.dialect.among_packed(self._sql(table, names[0]), columns[0], values)
+            if packed is not None:
+                return packed
         adapters = [self._adapter(table, column) for column in columns]
         if adapters == [None]:
             plain = [value if isinstance(value, tuple) else (value,) for value in values]
@@ -540,17 +617,25 @@ def _width(value: Value) -> int:
     return sum(map(_width, value)) if isinstance(value, list) else 0
 
 
-def _texts(key: Key) -> tuple[str, ...]:
-    """The ways a generic text column writes a key."""
-    return (str(key), key.hex) if isinstance(key, UUID) else (str(key),)
-
-
-def _raw_forms(column: Column, key: Key) -> list[Value]:
-    """The values a generic key column may hold for this key."""
+def _raw_forms(column: Column, keys: Sequence[Key]) -> Sequence[Value]:
+    """The values a generic key column may hold for these keys."""
     if column.kind is Kind.TEXT:
-        return list(_texts(key))
+        if isinstance(keys, PackedUUIDs):
+            hexes = keys.hexes()
+            return [_dashed(digits) for digits in hexes] + hexes
+        texts = [str(key) for key in keys]
+        # Both ways that a UUID is written.
+        return texts + [key.hex for key in keys if isinstance(key, UUID)]
     if column.kind is Kind.INTEGER:
-        return [key] if isinstance(key, int) else []
+        return keys if isinstance(keys, array) else [k for k in keys if isinstance(k, int)]
     if column.kind is Kind.UUID:
-        return [key] if isinstance(key, UUID) else []
+        return keys if isinstance(keys, PackedUUIDs) else [k for k in keys if isinstance(k, UUID)]
     return []
+
+
+def _are_texts(columns: Sequence[Column], values: Sequence[Value]) -> bool:
+    return len(columns) == 1 and columns[0].kind is Kind.TEXT and type(values[0]) is str
+
+
+def _dashed(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

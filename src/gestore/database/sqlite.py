@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import groupby
 
+from django.db.models import UUIDField
+
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
+from ..walk.keys import PackedUUIDs
 from .dialect import Condition, DeleteAction, Moment, Parameter
 from .generic import GenericDialect
 
@@ -19,6 +23,7 @@ _DECIMAL_DIGITS = 15
 
 class SQLiteDialect(GenericDialect):
     batch_keys = 10_000
+    lot_keys = 50_000
     locking = ""  # its one writer is us
 
     def is_one_moment(self) -> bool:
@@ -42,6 +47,26 @@ class SQLiteDialect(GenericDialect):
         return Condition(
             f"({', '.join(columns)}) IN (SELECT {parts} FROM json_each(%s))", (document,)
         )
+
+    def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
+        if isinstance(keys, PackedUUIDs):
+            if type(leaf.leaf) is not UUIDField:
+                return None
+            document = '["' + '","'.join(keys.hexes()) + '"]'
+        else:
+            if not isinstance(keys, array):
+                return None
+            document = f"[{','.join(map(str, keys))}]"
+        return Condition(f"{column} IN (SELECT value FROM json_each(%s))", (document,))
+
+    def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT t.value, i.name FROM json_each(%s) t JOIN pragma_index_list(t.value) l"
+                " JOIN pragma_index_info(l.name) i WHERE i.seqno = 0 AND NOT l.partial",
+                (json.dumps(sorted(tables)),),
+            )
+            return set(cursor.fetchall())
 
     def as_read(self, column: Column, sql: str) -> str:
         # Of a column that says it holds dates, Django has the driver read what is none as NULL.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -36,9 +36,19 @@ class TakenKeys:
             return self.owned.add(keys)
         return self.shared.add(self.owned.missing(keys))
 
+    def take(self, status: Status, keys: Iterable[Key]) -> Sequence[Key]:
+        """What `add` does; packed keys come back packed."""
+        if status is Status.OWNED:
+            return self.owned.take(keys)
+        return self.shared.take(self.owned.lacking(keys))
+
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         """The keys that are taken neither way."""
         return self.shared.missing(self.owned.missing(keys))
+
+    def lacking(self, keys: Iterable[Key]) -> Sequence[Key]:
+        """What `missing` does; packed keys come back packed."""
+        return self.shared.lacking(self.owned.lacking(keys))
 
     def of(self, status: Status) -> KeySet:
         return self.owned if status is Status.OWNED else self.shared
@@ -49,8 +59,8 @@ class TakenKeys:
 
     def settled(self, shared: KeySet) -> TakenKeys:
         """The same with only those in `shared` that are not owned; `shared` comes empty."""
-        for batch in self.shared.batches(_SETTLE_KEYS):
-            shared.add(self.owned.missing(batch))
+        for batch in self.shared.packed(_SETTLE_KEYS):
+            shared.take(self.owned.lacking(batch))
         return TakenKeys(self.owned, shared)
 
     def __contains__(self, key: Key) -> bool:
@@ -65,6 +75,8 @@ class Closure:
     taken: dict[str, TakenKeys] = field(default_factory=dict)
     external: dict[str, KeySet] = field(default_factory=dict)
     dangling: dict[str, KeySet] = field(default_factory=dict)
+    # (relation, table, status): every row that points by it at such a row of the table is taken.
+    exhausted: set[tuple[str, str, Status]] = field(default_factory=set)
 
     def taken_of(self, name: str) -> TakenKeys:
         """The keys taken of a table, an empty pair at first."""
@@ -96,8 +108,8 @@ class Closure:
                 self.taken[name] = taken.settled(empty_keys(self.graph.tables[name]))
             if name in self.external:
                 left = empty_keys(self.graph.tables[name])
-                for batch in self.external[name].batches(_SETTLE_KEYS):
-                    left.add(taken.missing(batch))
+                for batch in self.external[name].packed(_SETTLE_KEYS):
+                    left.take(taken.lacking(batch))
                 self.external[name] = left
 
     def add_dangling(self, relation: Relation, values: Iterable[object]) -> None:

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
 
 
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Rows that were found, each once: their keys; and by relation's name the values that they
+    point with, in any order, empty ones left out, for the relations that were to be read along.
+    None where nothing was read but the keys."""
+
+    keys: Sequence[Key]
+    pointers: Mapping[str, Sequence[Value]] | None = None
+
+
 class KeySource(Protocol):
-    """Answers the walk's questions. Every method takes one batch, of at most `batch_keys`."""
+    """Answers the walk's questions. Every method takes one batch, of at most `batch_keys`; the
+    methods that answer in lots take at most `lot_keys`."""
 
     @property
     def batch_keys(self) -> int: ...
+
+    @property
+    def lot_keys(self) -> int: ...
+
+    def arriving(
+        self, relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
+    ) -> Iterable[Lot]:
+        """The rows whose relation points at these rows of `target`, however many; `along` are
+        relations of theirs to be read with them, none of them generic."""
+
+    def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterable[Lot]:
+        """Those of these keys that a row of the table has, in the same way. Where a database may
+        find keys equal that differ (texts), it is `resolve` that tells."""
 
     def pointing(self, relation: Relation, target: str, keys: Sequence[Key]) -> Iterable[Key]:
         """The keys of the rows whose relation points at these rows of `target`; however many."""
@@ -35,3 +60,6 @@ class KeySource(Protocol):
 
     def generic_key(self, table: str, raw: Value) -> Key | None:
         """A generic key as a key of the table; None where it cannot be one."""
+
+    def generic_keys(self, table: str, raws: Sequence[Value]) -> Sequence[Key | None]:
+        """The same for many, in their order."""

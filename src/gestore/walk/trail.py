@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
@@ -16,6 +16,7 @@ from typing import Any, cast
 from ..rows import Key, Value
 from ..schema.relation import Relation
 from .closure import Status
+from .keys import PackedUUIDs
 from .source import KeySource
 
 
@@ -92,11 +93,17 @@ def _origin(step: Step, key: Key, source: KeySource) -> tuple[str, Key] | None:
     """One row of the step's origin that is joined to the row: halving asks few questions."""
     if step.relation is None:
         return None
-    candidates = list(step.origin_keys)
+    *others, candidates = (list(lot) for lot in _in_lots(step.origin_keys, source.batch_keys))
+    candidates = next((lot for lot in others if _joins(step, lot, key, source)), candidates)
     while len(candidates) > 1:
         half = candidates[: len(candidates) // 2]
         candidates = half if _joins(step, half, key, source) else candidates[len(half) :]
     return step.origin, candidates[0]
+
+
+def _in_lots(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
 
 
 def _joins(step: Step, origin_keys: Sequence[Key], key: Key, source: KeySource) -> bool:
@@ -130,6 +137,9 @@ def _targets(
 
 def _compact(keys: Sequence[Key]) -> Sequence[Key]:
     """Integers in 8 bytes each, others as they are; sorted, so that they can be searched."""
+    if isinstance(keys, array | PackedUUIDs):
+        # Packed keys come sorted, and nobody changes them.
+        return keys
     in_order: list[Any] = sorted(cast("Sequence[Any]", keys))
     try:
         return cast("Sequence[Key]", array("q", in_order))

@@ -1,27 +1,28 @@
 """Which rows belong to the roots, and which do they point at?
 
-Breadth first, a level at a time, one question per relation, level and batch of keys. Knows neither
-SQL nor files: a `KeySource` answers.
+Breadth first, a level at a time, one question per relation, level and batch of keys. What a row
+points at is read along when the row is found. Knows neither SQL nor files: a `KeySource` answers.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import merge
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 from ..rows import Key, Value, batches
 from ..schema.graph import Graph
 from ..schema.policy import Follow, Policies, Policy
 from ..schema.relation import Relation
+from ..schema.table import Kind, Table
 from .closure import Closure, Status
-from .keys import KeySet, empty_keys
-from .source import KeySource
+from .keys import KeySet, PackedUUIDs, empty_keys
+from .source import KeySource, Lot
 from .trail import Direction, Step
 
-_Lots: TypeAlias = "dict[Relation | None, KeySet]"
+_Way: TypeAlias = "tuple[Relation, Direction]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def walk(
 ) -> Closure:
     """The closure of the roots: complete, nothing taken points at a row that is neither taken,
     external, skipped nor dangling."""
-    walker = _Walker(graph, roots, policies, follow, source, record or _forget, bounds)
+    walker = _Walker(graph, roots, policies, follow, source, record, bounds)
     return walker.run()
 
 
@@ -74,12 +75,62 @@ def owning(
 ) -> Callable[[Relation, str], bool]:
     """Whether such a walk owned every row that points by a relation at an owned row of a table:
     it asked for all of them, and left none out. Nobody needs to ask again in the same snapshot."""
-    walker = _Walker(graph, roots, policies, follow, source, _forget, bounds)
+    walker = _Walker(graph, roots, policies, follow, source, None, bounds)
     return walker.owns_all_that_point
 
 
-def _forget(step: Step) -> None:
-    pass
+class _Arrivals:
+    """Rows of one table that were newly taken with one status, by the way that they came; what is
+    known of where they point, and of which rows it is not."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph = graph
+        self.table = graph.tables[name]
+        self.lots: dict[_Way | None, KeySet] = {}
+        self.unread = empty_keys(self.table)
+        self.pointers: dict[Relation, KeySet] = {}
+
+    def add(self, way: _Way | None, keys: Sequence[Key], lot: Lot | None) -> None:
+        """`lot` is what was read of exactly these rows."""
+        if way not in self.lots:
+            self.lots[way] = empty_keys(self.table)
+        self.lots[way].take(keys)
+        if lot is None or lot.pointers is None:
+            self.unread.take(keys)
+        else:
+            self.read(lot.pointers)
+
+    def read(self, pointers: Mapping[str, Sequence[Value]]) -> None:
+        for relation in self.graph.pointing_from(self.table.name):
+            if values := pointers.get(relation.name):
+                self._values(relation).take(values)
+
+    def _values(self, relation: Relation) -> KeySet:
+        if relation not in self.pointers:
+            target = self.graph.tables[relation.target]
+            self.pointers[relation] = empty_keys(target, relation.target_columns)
+        return self.pointers[relation]
+
+    def absorb(self, later: _Arrivals, size: int) -> None:
+        for way, lot in later.lots.items():
+            for keys in lot.packed(size):
+                self.lots.setdefault(way, empty_keys(self.table)).take(keys)
+        for keys in later.unread.packed(size):
+            self.unread.take(keys)
+        for relation, values in later.pointers.items():
+            for some in values.packed(size):
+                self._values(relation).take(some)
+
+    def batches(self, size: int, without: _Way | None = None) -> Iterator[Sequence[Key]]:
+        """The keys in order, but for those that came that way."""
+        wanted = [lot for way, lot in self.lots.items() if without is None or way != without]
+        if len(wanted) == 1:
+            return wanted[0].packed(size)
+        together = empty_keys(self.table)
+        for lot in wanted:
+            for keys in lot.packed(size):
+                together.take(keys)
+        return together.packed(size)
 
 
 class _Walker:
@@ -90,7 +141,7 @@ class _Walker:
         policies: Policies,
         follow: Follow,
         source: KeySource,
-        record: Recorder,
+        record: Recorder | None,
         bounds: Bounds | None,
     ) -> None:
         self.graph = graph
@@ -108,47 +159,49 @@ class _Walker:
         self.root_ancestors = {
             upper for name in named for upper in graph.ancestors(name)
         } - self.root_family
-        # New keys by table and status, in lots by the relation that they came by.
-        self.pending: dict[tuple[str, Status], _Lots] = defaultdict(dict)
+        self.pending: dict[tuple[str, Status], _Arrivals] = {}
+        self.along: dict[str, list[Relation]] = {}
 
     def run(self) -> Closure:
         for name, keys in self.roots.keys_by_table.items():
             new = self.closure.taken_of(name).add(Status.OWNED, keys)
-            self.record(Step(None, Direction.ROOT, name, Status.OWNED, (), new))
-            self._add(self.pending[name, Status.OWNED], name, None, new)
+            self._tell(Step(None, Direction.ROOT, name, Status.OWNED, (), new))
+            self._arrivals(name, Status.OWNED).add(None, new, None)
         for name, lot in (self.bounds.shared if self.bounds else {}).items():
-            for keys in lot.batches(self.source.batch_keys):
-                new = self.closure.taken_of(name).add(Status.SHARED, keys)
-                self._add(self.pending[name, Status.SHARED], name, None, new)
+            for some in lot.packed(self.source.lot_keys):
+                fresh = self.closure.taken_of(name).take(Status.SHARED, some)
+                self._arrivals(name, Status.SHARED).add(None, fresh, None)
         while self.pending:
-            level, self.pending = self.pending, defaultdict(dict)
-            for (name, status), lots in sorted(level.items(), key=_by_table):
-                self._leave(name, status, lots)
+            level, self.pending = self.pending, {}
+            for (name, status), arrivals in sorted(level.items(), key=_by_table):
+                self._leave(name, status, arrivals)
         self.closure.settle()
         return self.closure
 
-    def _add(self, lots: _Lots, name: str, via: Relation | None, keys: Iterable[Key]) -> None:
-        if via not in lots:
-            lots[via] = empty_keys(self.graph.tables[name])
-        lots[via].add(keys)
+    def _arrivals(self, name: str, status: Status) -> _Arrivals:
+        if (name, status) not in self.pending:
+            self.pending[name, status] = _Arrivals(self.graph, name)
+        return self.pending[name, status]
 
-    def _leave(self, name: str, status: Status, lots: _Lots) -> None:
+    def _tell(self, step: Step) -> None:
+        if self.record is not None:
+            self.record(step)
+
+    def _leave(self, name: str, status: Status, arrivals: _Arrivals) -> None:
         """Follow every relation of the newly taken rows of one table."""
         chains = self._chains(name, status)
-        self._to_the_end(chains, name, status, lots)
+        self._to_the_end(chains, name, status, arrivals)
         for relation in self.graph.pointing_at(name):
             if relation not in chains and self._is_followed_back(relation, name, status):
                 # A parent that was reached from its child need not ask for that child again; of
                 # any other relation there may be more rows that point here.
-                known = relation if relation.is_parent else None
-                for keys in self._batches(lots, without=known):
+                known = (relation, Direction.FORWARD) if relation.is_parent else None
+                for keys in arrivals.batches(self._lot_size(name), without=known):
                     self._come_back(relation, name, status, keys)
+        self._read(name, arrivals)
         for relation in self.graph.pointing_from(name):
-            if self.policies.of_relation(relation) is Policy.SKIP:
-                continue
-            # The rows that came because they point here: where they point is known.
-            for keys in self._batches(lots, without=relation):
-                self._go_forward(relation, status, keys)
+            if self.policies.of_relation(relation) is not Policy.SKIP:
+                self._go_forward(relation, status, arrivals)
 
     def _chains(self, name: str, status: Status) -> list[Relation]:
         """The relations by which rows of the table hang on one another."""
@@ -161,31 +214,45 @@ class _Walker:
         ]
 
     def _to_the_end(
-        self, chains: Sequence[Relation], name: str, status: Status, lots: _Lots
+        self, chains: Sequence[Relation], name: str, status: Status, arrivals: _Arrivals
     ) -> None:
-        """Add to the lots all that hangs on them: a chain of 10,000 rows is 10,000 levels, and at
-        each of them only the chain's own relation is asked, not every other one too."""
-        fresh = lots
-        while chains and fresh:
+        """Add to the arrivals all that hangs on them: a chain of 10,000 rows is 10,000 levels, and
+        at each of them only the chain's own relation is asked, not every other one too."""
+        size = self._lot_size(name)
+        fresh: _Arrivals | None = arrivals if chains else None
+        while fresh is not None:
             for relation in chains:
-                for keys in self._batches(fresh, without=None):
+                for keys in fresh.batches(size):
                     self._come_back(relation, name, status, keys)
-            fresh = self.pending.pop((name, status), {})
-            for via, lot in fresh.items():
-                for keys in lot.batches(self.source.batch_keys):
-                    self._add(lots, name, via, keys)
+            fresh = self.pending.pop((name, status), None)
+            if fresh is not None:
+                arrivals.absorb(fresh, size)
 
-    def _batches(self, lots: _Lots, without: Relation | None) -> Iterable[list[Key]]:
-        """The keys of all lots in order, but for those that came by the relation."""
-        size = self.source.batch_keys
-        # A generic or self-relation leads from one table to several rows: no short cut there.
-        if without is not None and (without.is_generic or without.source == without.target):
-            without = None
-        wanted = [lot for via, lot in lots.items() if without is None or via is not without]
-        if len(wanted) == 1:
-            return wanted[0].batches(size)
-        streams: list[Any] = [(key for keys in lot.batches(size) for key in keys) for lot in wanted]
-        return batches(merge(*streams), size)
+    def _lot_size(self, name: str) -> int:
+        """Keys of the table in one question: more where they travel packed."""
+        is_packed = _is_exact(self.graph.tables[name])
+        return self.source.lot_keys if is_packed else self.source.batch_keys
+
+    def _along(self, name: str, without: Relation | None = None) -> list[Relation]:
+        """The relations of the table that are read with its rows; where the rows of a question
+        point by the relation that led to them is known."""
+        if name not in self.along:
+            self.along[name] = [
+                relation
+                for relation in self.graph.pointing_from(name)
+                if not relation.is_generic
+                and self.policies.of_relation(relation) is not Policy.SKIP
+                and self.policies.of_table(relation.target) is not Policy.SKIP
+            ]
+        return [relation for relation in self.along[name] if relation is not without]
+
+    def _read(self, name: str, arrivals: _Arrivals) -> None:
+        """Where those of the rows point of which it was not read when they were found."""
+        if along := self._along(name):
+            for keys in arrivals.unread.packed(self._lot_size(name)):
+                for lot in self.source.standing(name, keys, along):
+                    if lot.pointers is not None:
+                        arrivals.read(lot.pointers)
 
     # Backward: the rows that point at a taken row --------------------------------------------
 
@@ -219,11 +286,14 @@ class _Walker:
     def _come_back(
         self, relation: Relation, target: str, status: Status, keys: Sequence[Key]
     ) -> None:
-        pointing = self.source.pointing(relation, target, keys)
-        for found in batches(pointing, self.source.batch_keys):
-            if relation.source in self.root_ancestors and not relation.is_parent:
-                found = self._without_strangers(relation.source, found)
-            self._take(relation, Direction.BACK, target, keys, relation.source, status, found)
+        may_be_strangers = relation.source in self.root_ancestors and not relation.is_parent
+        if not may_be_strangers:
+            self.closure.exhausted.add((relation.name, target, status))
+        along = self._along(relation.source, without=relation)
+        name = relation.source
+        for lot in self.source.arriving(relation, target, keys, along):
+            found = self._without_strangers(name, lot.keys) if may_be_strangers else lot.keys
+            self._take(relation, Direction.BACK, target, keys, name, status, found, lot)
 
     def _without_strangers(self, name: str, keys: Sequence[Key]) -> list[Key]:
         """Leave out the parent halves of other rows of a root model: rule 4 is about them too."""
@@ -252,18 +322,32 @@ class _Walker:
 
     # Forward: the rows that a taken row points at ------------------------------------------------
 
-    def _go_forward(self, relation: Relation, status: Status, keys: Sequence[Key]) -> None:
-        if not relation.is_generic:
-            if self.policies.of_table(relation.target) is not Policy.SKIP:
-                values = self.source.pointed(relation, keys)
-                self._arrive(relation, relation.target, status, keys, [(v, v) for v in values])
-            return
-        by_table: dict[str, list[tuple[Value, Value]]] = defaultdict(list)
+    def _go_forward(self, relation: Relation, status: Status, arrivals: _Arrivals) -> None:
+        if relation.is_generic:
+            # The rows that came because they point here: where they point is known.
+            known = (relation, Direction.BACK)
+            for keys in arrivals.batches(self._lot_size(arrivals.table.name), without=known):
+                self._go_forward_generic(relation, status, keys)
+        elif relation in arrivals.pointers:
+            origin = self._origin(arrivals)
+            for values in arrivals.pointers[relation].packed(self.source.lot_keys):
+                self._arrive(relation, relation.target, status, origin, values)
+
+    def _origin(self, arrivals: _Arrivals) -> Sequence[Key]:
+        """All of the rows, for the trail; where nobody keeps one, none."""
+        if self.record is None:
+            return ()
+        return next(iter(arrivals.batches(sum(map(len, arrivals.lots.values())))))
+
+    def _go_forward_generic(self, relation: Relation, status: Status, keys: Sequence[Key]) -> None:
+        by_type: dict[Key, list[tuple[Key, Value]]] = defaultdict(list)
         for pair in cast("Sequence[tuple[Key, Value]]", self.source.pointed(relation, keys)):
-            content_type, raw = pair
-            by_table[self.source.generic_target(content_type)].append((raw, pair))
-        for target, raws in sorted(by_table.items()):
-            self._arrive_generic(relation, target, status, keys, raws)
+            by_type[pair[0]].append(pair)
+        by_table: dict[str, list[tuple[Key, Value]]] = defaultdict(list)
+        for content_type, pairs in by_type.items():
+            by_table[self.source.generic_target(content_type)] += pairs
+        for target, pairs in sorted(by_table.items()):
+            self._arrive_generic(relation, target, status, keys, pairs)
 
     def _arrive_generic(
         self,
@@ -271,21 +355,88 @@ class _Walker:
         target: str,
         status: Status,
         keys: Sequence[Key],
-        raws: list[tuple[Value, Value]],
+        pairs: list[tuple[Key, Value]],
     ) -> None:
-        """`raws` are raw keys, each with the pair it stands for."""
+        """`pairs` are content types and raw keys."""
         if self.policies.of_table(target) is Policy.SKIP:
             return
-        values: list[tuple[Value, Value]] = []
-        for raw, pair in raws:
-            key = self.source.generic_key(target, raw) if target else None
-            if key is None:
-                self.closure.add_dangling(relation, [pair])
-            else:
-                values.append((key, pair))
-        self._arrive(relation, target, status, keys, values)
+        if not target:
+            self.closure.add_dangling(relation, pairs)
+            return
+        found = self.source.generic_keys(target, [raw for _, raw in pairs])
+        if _is_exact(self.graph.tables[target]) and isinstance(found, array | PackedUUIDs):
+            absent = self._arrive_exactly(
+                relation, target, status, keys, self._in_order(target, found)
+            )
+            if absent:
+                marks = zip(found, pairs, strict=True)
+                self.closure.add_dangling(relation, [pair for key, pair in marks if key in absent])
+            return
+        values: list[tuple[Value, Value]] = [
+            (key, pair) for key, pair in zip(found, pairs, strict=True) if key is not None
+        ]
+        lost = [pair for key, pair in zip(found, pairs, strict=True) if key is None]
+        if lost:
+            self.closure.add_dangling(relation, lost)
+        self._arrive_loosely(relation, target, status, keys, values)
+
+    def _in_order(self, target: str, keys: Sequence[Key]) -> Sequence[Key]:
+        return empty_keys(self.graph.tables[target]).take(keys)
 
     def _arrive(
+        self,
+        relation: Relation,
+        target: str,
+        status: Status,
+        keys: Sequence[Key],
+        values: Sequence[Value],
+    ) -> None:
+        if not relation.points_at_key or not _is_exact(self.graph.tables[target]):
+            for some in batches(values, self.source.batch_keys):
+                self._arrive_loosely(relation, target, status, keys, [(v, v) for v in some])
+            return
+        if absent := self._arrive_exactly(relation, target, status, keys, values):
+            self.closure.add_dangling(relation, absent)
+
+    def _arrive_exactly(
+        self,
+        relation: Relation,
+        target: str,
+        status: Status,
+        keys: Sequence[Key],
+        values: Sequence[Key],
+    ) -> set[Key]:
+        """`values` are keys, sorted, that a row either has or has not. Those that none has come
+        back."""
+        reached = self._status_forward(relation, target, status)
+        # What is taken exists: only the others are looked for.
+        wanted = self.closure.taken_of(target).lacking(values)
+        if reached is None:
+            wanted = self.closure.external_of(target).lacking(wanted)
+        along = self._along(target) if reached is not None else []
+        lots = [
+            lot
+            for some in _slices(wanted, self.source.lot_keys)
+            for lot in self.source.standing(target, some, along)
+        ]
+        if reached is Status.OWNED and len(wanted) < len(values):
+            # A shared row becomes owned.
+            there = empty_keys(self.graph.tables[target])
+            there.take(wanted)
+            lots.append(Lot(there.lacking(values)))
+        for lot in lots:
+            if reached is None:
+                self.closure.external_of(target).take(lot.keys)
+            else:
+                self._take_forward(relation, target, reached, keys, lot.keys, lot)
+        if reached is not Status.OWNED and sum(len(lot.keys) for lot in lots) == len(wanted):
+            return set()
+        absent = set(wanted)
+        for lot in lots:
+            absent.difference_update(lot.keys)
+        return absent
+
+    def _arrive_loosely(
         self,
         relation: Relation,
         target: str,
@@ -315,15 +466,26 @@ class _Walker:
         reached = self._status_forward(relation, target, status)
         if reached is None:
             self.closure.external_of(target).add(found)
-            return
+        else:
+            self._take_forward(relation, target, reached, keys, found, None)
+
+    def _take_forward(
+        self,
+        relation: Relation,
+        target: str,
+        reached: Status,
+        keys: Sequence[Key],
+        found: Sequence[Key],
+        lot: Lot | None,
+    ) -> None:
+        origin, forward = relation.source, Direction.FORWARD
         if reached is Status.OWNED and target in self.root_ancestors and not relation.is_parent:
             # Rule 4: the parent halves of other rows of a root model come as shared.
             own = set(self._without_strangers(target, found))
             strangers = [key for key in found if key not in own]
-            origin, forward = relation.source, Direction.FORWARD
-            self._take(relation, forward, origin, keys, target, Status.SHARED, strangers)
-            found = [key for key in found if key in own]
-        self._take(relation, Direction.FORWARD, relation.source, keys, target, reached, found)
+            self._take(relation, forward, origin, keys, target, Status.SHARED, strangers, None)
+            found, lot = [key for key in found if key in own], None
+        self._take(relation, forward, origin, keys, target, reached, found, lot)
 
     def _status_forward(self, relation: Relation, target: str, status: Status) -> Status | None:
         """How a pointed-at row comes; None for external."""
@@ -349,17 +511,36 @@ class _Walker:
         name: str,
         status: Status,
         keys: Sequence[Key],
+        lot: Lot | None,
     ) -> None:
+        """`lot` is what was read of these rows and perhaps of more."""
         if status is Status.OWNED and self.bounds and name in self.bounds.staying:
             going = self.bounds.staying[name].missing(keys)
             gone = set(going)
             staying = [key for key in keys if key not in gone]
-            self._take(relation, direction, origin, origin_keys, name, Status.SHARED, staying)
+            shared = Status.SHARED
+            self._take(relation, direction, origin, origin_keys, name, shared, staying, lot)
             keys = going
-        new = self.closure.taken_of(name).add(status, keys)
+        new = self.closure.taken_of(name).take(status, keys)
         if new:
-            self.record(Step(relation, direction, name, status, origin_keys, new, origin))
-            self._add(self.pending[name, status], name, relation, new)
+            self._tell(Step(relation, direction, name, status, origin_keys, new, origin))
+            # Of a lot of which only some rows are new, it is not said whose the pointers are.
+            is_all = lot is not None and len(new) == len(lot.keys)
+            # A generic key that holds a text may be equal to it only in the database.
+            is_known = not relation.is_generic or _is_exact(self.graph.tables[origin])
+            way = (relation, direction) if is_known else None
+            self._arrivals(name, status).add(way, new, lot if is_all else None)
+
+
+def _is_exact(table: Table) -> bool:
+    """Whether the table's keys are equal in the database exactly if they are in Python."""
+    columns = table.key_columns
+    return len(columns) == 1 and columns[0].kind in (Kind.INTEGER, Kind.UUID)
+
+
+def _slices(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
 
 
 def _by_table(item: tuple[tuple[str, Status], object]) -> tuple[str, str]:
