@@ -1,4 +1,4 @@
-"""How many statements does a program send? `python -m benchmarks.counted FILE VENDOR MODULE …` runs it.
+"""How many statements does a program send? `python -m benchmarks.counted FILE VENDOR MODULE …`.
 
 The drivers count, so that nobody goes past: Django's cursors, raw ones and COPY are all theirs. An
 `executemany` is one on PostgreSQL and SQLite, and as many as it sends on MariaDB. The file gets the

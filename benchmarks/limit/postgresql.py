@@ -17,17 +17,13 @@ _TENANT = "here-0"
 _ORGANISATION = f"(SELECT id FROM school_organisation WHERE slug = '{_TENANT}')"
 _OF_USER = f"JOIN school_user u ON u.id = {{}}.user_id AND u.organisation_id = {_ORGANISATION}"
 _SUBMISSIONS = (
-    "school_submission t JOIN school_enrolment e ON e.id = t.enrolment_id "
-    f"{_OF_USER.format('e')}"
+    f"school_submission t JOIN school_enrolment e ON e.id = t.enrolment_id {_OF_USER.format('e')}"
 )
 _COURSES = f"school_course t WHERE t.organisation_id = {_ORGANISATION}"
 
 
 def _type(model: str) -> str:
-    return (
-        "(SELECT id FROM django_content_type"
-        f" WHERE app_label = 'school' AND model = '{model}')"
-    )
+    return f"(SELECT id FROM django_content_type WHERE app_label = 'school' AND model = '{model}')"
 
 
 # By the author, and by either thing that is commented on: three in ten have no author.
@@ -58,12 +54,18 @@ _ROWS = {
 }
 _DELETES = (
     f"DELETE FROM school_comment WHERE id IN ({_COMMENT_IDS})",
-    "DELETE FROM school_submission s USING school_enrolment e, school_user u"
-    f" WHERE e.id = s.enrolment_id AND u.id = e.user_id AND u.organisation_id = {_ORGANISATION}",
-    "DELETE FROM school_enrolment e USING school_user u"
-    f" WHERE u.id = e.user_id AND u.organisation_id = {_ORGANISATION}",
-    "DELETE FROM school_course_tags x USING school_course k"
-    f" WHERE k.id = x.course_id AND k.organisation_id = {_ORGANISATION}",
+    (
+        "DELETE FROM school_submission s USING school_enrolment e, school_user u"
+        f" WHERE e.id = s.enrolment_id AND u.id = e.user_id AND u.organisation_id = {_ORGANISATION}"
+    ),
+    (
+        "DELETE FROM school_enrolment e USING school_user u"
+        f" WHERE u.id = e.user_id AND u.organisation_id = {_ORGANISATION}"
+    ),
+    (
+        "DELETE FROM school_course_tags x USING school_course k"
+        f" WHERE k.id = x.course_id AND k.organisation_id = {_ORGANISATION}"
+    ),
     f"DELETE FROM school_course WHERE organisation_id = {_ORGANISATION}",
     f"DELETE FROM school_topic WHERE organisation_id = {_ORGANISATION}",
     f"DELETE FROM school_user WHERE organisation_id = {_ORGANISATION}",
@@ -104,7 +106,10 @@ def load(name: str, folder: Path) -> None:
         for table in COLUMNS:
             if table == "school_tag":
                 continue
-            with (folder / table).open("rb") as file, cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            with (
+                (folder / table).open("rb") as file,
+                cursor.copy(f"COPY {table} FROM STDIN") as copy,
+            ):
                 while block := file.read(_BLOCK):
                     copy.write(block)
             if table != "school_submission":

@@ -20,10 +20,7 @@ SUBMISSIONS = (
 
 
 def _type(model: str) -> str:
-    return (
-        "(SELECT id FROM django_content_type"
-        f" WHERE app_label = 'school' AND model = '{model}')"
-    )
+    return f"(SELECT id FROM django_content_type WHERE app_label = 'school' AND model = '{model}')"
 
 
 def comments(uuid_text: str, number_text: str) -> str:

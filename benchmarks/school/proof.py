@@ -80,7 +80,7 @@ def proof(name: str, slug: str = _SLUG) -> dict[str, Fingerprints]:
     with _connected(name) as (ask, dialect):
         selects = _own(dialect, slug)
         return {
-            "whole": _fingerprints(ask, dialect, {table: "1 = 1" for table in COLUMNS}),
+            "whole": _fingerprints(ask, dialect, dict.fromkeys(COLUMNS, "1 = 1")),
             "own": _fingerprints(ask, dialect, selects),
             "natural": _natural(ask, dialect, selects),
         }
@@ -166,13 +166,17 @@ _WORDS = {
     ),
     "school_topic": (
         "o.slug p.title t.title t.position",
-        "JOIN school_organisation o ON o.id = t.organisation_id"
-        " LEFT JOIN school_topic p ON p.id = t.parent_id",
+        (
+            "JOIN school_organisation o ON o.id = t.organisation_id"
+            " LEFT JOIN school_topic p ON p.id = t.parent_id"
+        ),
     ),
     "school_course": (
         "o.slug u.email t.title t.description t.price t.starts_on",
-        "JOIN school_organisation o ON o.id = t.organisation_id"
-        " LEFT JOIN school_user u ON u.id = t.lead_id",
+        (
+            "JOIN school_organisation o ON o.id = t.organisation_id"
+            " LEFT JOIN school_user u ON u.id = t.lead_id"
+        ),
     ),
     "school_course_tags": (
         "c.title g.name",
@@ -183,11 +187,15 @@ _WORDS = {
         "JOIN school_user u ON u.id = t.user_id JOIN school_course c ON c.id = t.course_id",
     ),
     "school_submission": (
-        "t.id u.email c.title p.title r.email t.title t.body t.answers t.score t.weight t.attempt"
-        " t.state t.is_late t.time_spent t.due_on t.submitted_at t.reviewed_at",
-        "JOIN school_enrolment e ON e.id = t.enrolment_id JOIN school_user u ON u.id = e.user_id"
-        " JOIN school_course c ON c.id = e.course_id LEFT JOIN school_topic p ON p.id = t.topic_id"
-        " LEFT JOIN school_user r ON r.id = t.reviewer_id",
+        (
+            "t.id u.email c.title p.title r.email t.title t.body t.answers t.score t.weight t.attempt"
+            " t.state t.is_late t.time_spent t.due_on t.submitted_at t.reviewed_at"
+        ),
+        (
+            "JOIN school_enrolment e ON e.id = t.enrolment_id JOIN school_user u ON u.id = e.user_id"
+            " JOIN school_course c ON c.id = e.course_id LEFT JOIN school_topic p ON p.id = t.topic_id"
+            " LEFT JOIN school_user r ON r.id = t.reviewer_id"
+        ),
     ),
 }
 
