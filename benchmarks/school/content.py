@@ -79,7 +79,7 @@ def pools(label: str, notation: Notation) -> Pools:
     def answers(number: int) -> str:
         marks = [random.randint(0, 100) / 4 for _ in range(3)]
         said = {"q1": text(5, 30), "marks": marks, "ok": number % 2 == 0, "note": None}
-        return json.dumps(said, ensure_ascii=number % 3 == 0)
+        return json.dumps(said)
 
     began = datetime(2021, 9, 1, 8, tzinfo=UTC)
     moments = [

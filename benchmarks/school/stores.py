@@ -25,6 +25,12 @@ def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+def _days_and_microseconds(microseconds: int) -> str:
+    # As Django writes it: PostgreSQL tells 24 hours from a day.
+    days, rest = divmod(microseconds, 86_400 * 10**6)
+    return f"{days} days {rest} microseconds"
+
+
 class Store(Protocol):
     """One database by its name."""
 
@@ -62,7 +68,7 @@ class PostgreSQL:
     notation = Notation(
         uuid=_hyphened,
         moment=lambda moment: f"{_stamp(moment)}+00",
-        duration=lambda microseconds: f"{microseconds} microseconds",
+        duration=_days_and_microseconds,
         false="f",
         true="t",
     )
