@@ -1,8 +1,8 @@
 """How near to hand-written SQL is Gestore, and how far from Django's own ways? Side by side.
 
 A tenant of the school platform goes out, comes in and goes away, among as many rows of others: by
-hand (the limit), by Gestore, by Django. Each is a process of its own, each several times in turn, and
-every result is held against SQL. What is fast and wrong is called wrong.
+hand (the limit), by Gestore, by Django. Each is a process of its own, each several times in turn,
+and every result is held against SQL. What is fast and wrong is called wrong.
 """
 
 from __future__ import annotations
