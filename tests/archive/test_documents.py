@@ -30,7 +30,17 @@ def text_of(suffix: str, rows: tuple[ArchivedRow, ...] = ROWS) -> str:
 
 
 def parsed(*pieces: str) -> list[tuple[Part, Any]]:
-    return [(part, dict(value)) for part, value in parse("x.json", iter(pieces))]
+    """What is found, rows one by one however many came at once."""
+    found: list[tuple[Part, Any]] = []
+    for part, value in parse("x.json", iter(pieces)):
+        if part is not Part.LINES:
+            found.append((part, dict(value)))
+            continue
+        members = zip(value.models, value.keys, value.fields, strict=True)
+        for place, (model, pk, fields) in enumerate(members):
+            row = {"model": model, "pk": pk, "fields": fields}
+            found.append((Part.ROW, row | value.marks.get(place, {})))
+    return found
 
 
 @pytest.mark.parametrize("suffix", [s + c for s in LAYOUTS for c in ("", ".gz", ".zst")])

@@ -118,6 +118,12 @@ class Dialect(Protocol):
     ) -> set[str]:
         """The names of the relations whose constraint is checked row by row, whatever we say."""
 
+    def checks_itself(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        """The names of the relations of which the database lets no new row point at nothing, now
+        or when deferred constraints are settled: asked of the database, not of the models."""
+
     def unchecked(self) -> AbstractContextManager[None]:
         """Constraints are not looked at inside; the caller checks every pointer afterwards."""
 
@@ -131,6 +137,24 @@ class Dialect(Protocol):
 
     def adapt(self, column: Column) -> Adapter | None:
         """How this database wants the values of a column; None for: as they are."""
+
+    def takes_texts(self, column: Column) -> bool:
+        """Whether `pack_texts` can be asked of the column."""
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        """Values that stand there as the one usual text of their kind, as `insert_packed` wants
+        them: the same is stored as with `insert` and the value."""
+
+    def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
+        """Values of a column as `insert_packed` wants them: numbers, texts, bytes or None."""
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        """Whether `refuses` has to be asked of any of the values."""
+
+    def insert_packed(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        """Put rows in that come as packed columns."""
 
     def reserve(
         self, table: Table, count: int, above: int, bump: Callable[[int], None]

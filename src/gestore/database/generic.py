@@ -91,6 +91,11 @@ class GenericDialect:
     ) -> set[str]:
         return set()
 
+    def checks_itself(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        return set()
+
     @contextmanager
     def unchecked(self) -> Iterator[None]:
         yield
@@ -108,6 +113,26 @@ class GenericDialect:
                 f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
                 rows,
             )
+
+    def takes_texts(self, column: Column) -> bool:
+        return False
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        raise NotImplementedError
+
+    def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
+        adapt = self.adapt(column)
+        return [*values] if adapt is None else [*map(adapt, values)]
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        if are_texts:
+            return False
+        return any(self.refuses(column, value) for value in values if value is not None)
+
+    def insert_packed(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        self.insert(table, columns, list(zip(*packed, strict=True)))
 
     def adapt(self, column: Column) -> Adapter | None:
         if column.kind in _AS_THEY_ARE:
@@ -192,3 +217,18 @@ class GenericDialect:
 
     def refuses(self, column: Column, value: Value) -> str:
         return ""
+
+
+def constraint_of(
+    relation: Relation, tables: Mapping[str, Table]
+) -> tuple[str, str, frozenset[tuple[str, str]]] | None:
+    """What the database has as a relation's constraint: two tables, and pairs of columns."""
+    if relation.is_generic:
+        return None
+    source, target = tables[relation.source], tables[relation.target]
+    pairs = zip(relation.columns, relation.target_columns, strict=True)
+    return (
+        source.db_table,
+        target.db_table,
+        frozenset((source.column(n).db_name, target.column(t).db_name) for n, t in pairs),
+    )

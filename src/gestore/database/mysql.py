@@ -17,7 +17,7 @@ from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
 from .dialect import Condition, DeleteAction, quoted
-from .generic import GenericDialect
+from .generic import GenericDialect, constraint_of
 
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
 _MARGIN = 1_000
@@ -87,6 +87,26 @@ class MySQLDialect(GenericDialect):
     ) -> set[str]:
         # InnoDB checks row by row.
         return {relation.name for relation in relations if relation.is_constrained}
+
+    def checks_itself(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@foreign_key_checks")
+            if not cursor.fetchone()[0]:
+                return set()
+            cursor.execute(
+                "SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME, COLUMN_NAME,"
+                " REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"
+                " WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_SCHEMA = DATABASE()"
+                " ORDER BY TABLE_NAME, CONSTRAINT_NAME"
+            )
+            rows = cursor.fetchall()
+        there = {
+            (name, target, frozenset((row[3], row[4]) for row in group))
+            for (name, _, target), group in groupby(rows, key=lambda row: row[:3])
+        }
+        return {r.name for r in relations if constraint_of(r, graph_tables) in there}
 
     @contextmanager
     def unchecked(self) -> Iterator[None]:

@@ -364,6 +364,17 @@ class Reader:
         """The rows whose columns `names` hold one of `values`, as the database compares them."""
         return self.select(table, table.columns, self.among(table, names, values))
 
+    def parts(
+        self,
+        table: Table,
+        wanted: Sequence[str],
+        names: Sequence[str],
+        values: Sequence[Value],
+    ) -> list[RowValues]:
+        """`matching`, but of these rows the columns `wanted` only."""
+        columns = [table.column(name) for name in wanted]
+        return self.select(table, columns, self.among(table, names, values))
+
     def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int:
         """How many rows hold one of `values`."""
         where = self.among(table, names, values)

@@ -98,6 +98,19 @@ class KeyMap:
         derived = self._derived.get(place)
         return source if derived is None else self.target(*derived, source)
 
+    def targets(
+        self, table: str, columns: tuple[str, ...], sources: Sequence[Value]
+    ) -> Sequence[Value]:
+        """`target` of each of them, None for None: the very list where nothing may change."""
+        place = (table, columns)
+        if not self.may_change(place):
+            return sources
+        target = self.target
+        found = {
+            source: target(table, columns, source) for source in set(sources) if source is not None
+        }
+        return [*map(found.get, sources)]
+
     def _settled(self, value: Value) -> Value:
         """A composite key may hold parts that were fresh when it was put."""
         if isinstance(value, Fresh):

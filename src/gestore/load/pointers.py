@@ -60,6 +60,35 @@ class PointerCheck:
                 if values and not self._is_external_by_key(target):
                     self._wait_for(relation, target, values)
 
+    def read_columns(self, table: Table, column: Callable[[str], Sequence[Value]]) -> None:
+        """The same of a batch that comes as columns, and in which nothing dangled."""
+        for relation in self._graph.pointing_at(table.name):
+            if not (relation.points_at_key or relation.is_generic):
+                self._values_of(relation).add(_filled(relation.target_columns, column))
+        for relation in self._graph.pointing_from(table.name):
+            for target, values in self._pointed(relation, column):
+                if values and not self._is_external_by_key(target):
+                    self._wait_for(relation, target, values)
+
+    def _pointed(
+        self, relation: Relation, column: Callable[[str], Sequence[Value]]
+    ) -> Iterator[tuple[str, list[Value]]]:
+        if not relation.is_generic:
+            if not self._decoding.is_skipped(relation, {}):
+                yield relation.target, [*set(_filled(relation.columns, column))]
+            return
+        pairs = set(zip(column(relation.content_type), column(relation.columns[0]), strict=True))
+        by_type: dict[Value, list[Value]] = defaultdict(list)
+        for content_type, raw in pairs:
+            if raw is not None:
+                by_type[content_type].append(raw)
+        for content_type, raws in by_type.items():
+            values = {relation.content_type: content_type}
+            target = self._decoding.target_of(relation, values)
+            if target and not self._decoding.is_skipped(relation, values):
+                key_from = self._graph.tables[target].key_from
+                yield target, [key for raw in raws if (key := key_from(raw)) is not None]
+
     def _wait_for(self, relation: Relation, target: str, values: list[Value]) -> None:
         """Remember those of the values whose row has not come yet."""
         if external := self._external.get(target):
@@ -97,12 +126,16 @@ class PointerCheck:
         for relation in self._graph.pointing_at(table.name):
             if relation.points_at_key or relation.is_generic:
                 continue
-            place = (table.name, relation.target_columns)
-            if place not in self._values:
-                self._values[place] = empty_keys(table, relation.target_columns)
             parts = [tuple(row.values.get(n) for n in relation.target_columns) for row in rows]
             values = [p[0] if len(p) == 1 else p for p in parts if None not in p]
-            self._values[place].add(values)
+            self._values_of(relation).add(values)
+
+    def _values_of(self, relation: Relation) -> KeySet:
+        place = (relation.target, relation.target_columns)
+        if place not in self._values:
+            table = self._graph.tables[relation.target]
+            self._values[place] = empty_keys(table, relation.target_columns)
+        return self._values[place]
 
     def _unknown(self, relation: Relation, target: str, values: list[Value]) -> list[Value]:
         """Those of the values that no row read so far has."""
@@ -163,6 +196,13 @@ def _values(relation: Relation, rows: Sequence[SourceRow]) -> list[Value]:
         (column,) = relation.columns
         values = [row.values.get(column) for row in rows]
     return [value for value in values if value is not None]
+
+
+def _filled(names: Sequence[str], column: Callable[[str], Sequence[Value]]) -> list[Value]:
+    """The values of the columns in the rows that have all of them."""
+    if len(names) == 1:
+        return [value for value in column(names[0]) if value is not None]
+    return [parts for parts in zip(*map(column, names), strict=True) if None not in parts]
 
 
 def _missing(row: SourceRow, relation: Relation, target: Table, value: Value) -> Finding:
