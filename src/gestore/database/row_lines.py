@@ -23,11 +23,12 @@ from ..rows import Key, Value
 from ..schema.table import Column, Kind, Table
 from .dialect import Condition, RowStatements
 from .row_sql import fetch_lines, keys_condition
-from .select import Reader
+from .select import NARROW, Reader
 
 _BATCH_BYTES = 2_000_000
-_FIRST_ROWS = 10
-_GROWTH = 32
+# Before the width of a table's rows is known; most, where no column is of any length.
+_FIRST_ROWS = 3
+_GROWTH = 64
 _POSITIONAL = (Kind.INTEGER, Kind.UUID)
 # What goes wrong with a value that is not what its column says.
 _UNUSUAL = (
@@ -69,13 +70,14 @@ class RowLines:
         noted_keys: Sequence[Keys] = (),
     ) -> None:
         self._noted_keys = noted_keys
+        self._is_wide = any(column.kind not in NARROW for column in table.columns)
         self._by_hand = ByHand(reader, table, encode)
         self._lanes: list[Lane] = [] if is_noted else quick_lanes(reader, table, self._by_hand)
 
     def of(self, keys: Iterable[Key], *, is_shared: bool) -> Iterator[Lines]:
         """The rows of these keys in their order, about 2 MB at a time."""
         most = min((lane.rows for lane in self._lanes), default=self._by_hand.rows)
-        size = _FIRST_ROWS
+        size = _FIRST_ROWS if self._is_wide else most
         pending: list[Key] = []
         for key in keys:
             pending.append(key)

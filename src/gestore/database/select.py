@@ -45,7 +45,7 @@ _BATCH_ROWS = 2_000
 _FIRST_ROWS = 10
 # What a value takes beside its length.
 _NARROW_BYTES = 50
-_NARROW = frozenset(
+NARROW = frozenset(
     {
         Kind.INTEGER,
         Kind.BOOLEAN,
@@ -320,7 +320,7 @@ class Reader:
         A batch holds at most 2,000 rows and about 2 MB, whatever the width of a row.
         """
         size = _FIRST_ROWS
-        wide = [n for n, column in enumerate(table.columns) if column.kind not in _NARROW]
+        wide = [n for n, column in enumerate(table.columns) if column.kind not in NARROW]
         pending: list[Key] = []
         for key in keys:
             pending.append(key)
