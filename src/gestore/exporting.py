@@ -13,6 +13,7 @@ from importlib import metadata
 import django
 
 from . import conf
+from .archive.columns import Lines
 from .archive.encoding import Changed, RowEncoder, key_encoder
 from .archive.manifest import (
     FORMAT_VERSION,
@@ -21,9 +22,10 @@ from .archive.manifest import (
     Manifest,
     TableEntry,
 )
-from .archive.writer import Destination, Written, write_archive
+from .archive.writer import Destination, Written, write_lines
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
+from .database.row_lines import RowLines
 from .errors import Finding, GestoreError, Refused, Severity
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
@@ -109,7 +111,7 @@ def write_walked(
     relation: such a row says which of its pointers they are."""
     manifest = _manifest(walk_done, references, options, clock)
     progress.begin("Exporting", manifest.row_count)
-    written = write_archive(destination, manifest, walked_rows(walk_done, progress, changed))
+    written = write_lines(destination, manifest, walked_lines(walk_done, progress, changed))
     progress.end()
     if written.row_count != manifest.row_count:
         raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")
@@ -222,6 +224,27 @@ def walked_rows(
                 for row in rows:
                     yield encode(row, is_shared=status is Status.SHARED)
                 progress.advance(len(rows))
+
+
+def walked_lines(
+    walk_done: Walked, progress: Progress, changed: Changed | None = None
+) -> Iterator[Lines]:
+    """The same rows as they stand in an archive, many at a time."""
+    for table in walk_done.closure.tables():
+        dangling = list(_dangling_of(walk_done, table))
+        rows = RowLines(
+            walk_done.reader,
+            table,
+            RowEncoder(table, dangling, changed or {}),
+            is_noted=bool(dangling),
+            noted_keys=[k for r, k in (changed or {}).items() if r.source == table.name],
+        )
+        taken = walk_done.closure.taken[table.name]
+        for status in Status:
+            keys = (key for batch in taken.batches(status, 10_000) for key in batch)
+            for lines in rows.of(keys, is_shared=status is Status.SHARED):
+                yield lines
+                progress.advance(lines.count)
 
 
 def _dangling_of(walk_done: Walked, table: Table) -> Iterator[tuple[Relation, KeySet]]:

@@ -7,6 +7,7 @@ takes any layout of the same JSON, a piece at a time, and never holds more than 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -22,8 +23,9 @@ MAX_VALUE_CHARACTERS = 512 * 1024 * 1024
 _TOKEN_CHARACTERS = 32
 
 Write: TypeAlias = "Callable[[str], None]"
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _decoder = json.JSONDecoder()
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Layout(Enum):
@@ -42,37 +44,42 @@ def row_text(row: ArchivedRow) -> str:
         value["dangling"] = list(row.dangling)
     if row.changed:
         value["changed"] = list(row.changed)
-    return _to_json(value)
+    return to_json(value)
 
 
-def lines(
+def pieces(
     layout: Layout,
     manifest: Mapping[str, JsonValue],
-    rows: Iterable[str],
+    blocks: Iterable[bytes],
     closing: Callable[[], Mapping[str, JsonValue]],
-) -> Iterator[tuple[str, bool]]:
-    """The document, a line at a time, each with whether the digest covers it. `closing` is asked
-    when every other line has been taken."""
+) -> Iterator[tuple[bytes, bool]]:
+    """The document in pieces, each with whether the digest covers it. `blocks` are rows, one a
+    line, without the last newline. `closing` is asked when every other piece has been taken."""
     if layout is Layout.JSON_LINES:
-        yield _to_json(manifest) + "\n", True
-        for row in rows:
-            yield row + "\n", True
-        yield _to_json({"closing": closing()}) + "\n", False
+        yield utf8(to_json(manifest) + "\n"), True
+        for block in blocks:
+            yield block, True
+            yield b"\n", True
+        yield utf8(to_json({"closing": closing()}) + "\n"), False
         return
-    opening = "{"
-    for name, value in manifest.items():
-        yield f"{opening}{_to_json(name)}: {_to_json(value)},\n", True
-        opening = ""
-    yield '"objects": [\n', True
-    previous: str | None = None
-    for row in rows:
-        if previous is not None:
-            yield previous + ",\n", True
-        previous = row
-    if previous is not None:
-        yield previous + "\n", True
-    yield "],\n", True
-    yield f'"closing": {_to_json(closing())}}}\n', False
+    opening = ",\n".join(f"{to_json(name)}: {to_json(value)}" for name, value in manifest.items())
+    yield utf8(f'{{{opening},\n"objects": [\n'), True
+    between = b""
+    for block in blocks:
+        # JSON has no newline inside a value.
+        yield between + block.replace(b"\n", b",\n"), True
+        between = b",\n"
+    yield (b"\n],\n" if between else b"],\n"), True
+    yield utf8(f'"closing": {to_json(closing())}}}\n'), False
+
+
+def utf8(text: str) -> bytes:
+    """JSON as bytes."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair has no UTF-8; JSON's own escape carries it.
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
 
 
 def is_closing(line: bytes) -> bool:

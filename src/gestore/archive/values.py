@@ -108,13 +108,13 @@ def _nullable(encode: Callable[[Any], JsonValue]) -> Encode:
     return encoded
 
 
-def _encode_float(value: float) -> JsonValue:
+def encode_float(value: float) -> JsonValue:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _encode_json(text: str) -> JsonValue:
+def encode_json(text: str) -> JsonValue:
     """JSON text as JSON: a JSON null is told from an empty column by `{"$json": null}`."""
     try:
         value: JsonValue = json.loads(
@@ -157,7 +157,7 @@ def _encode_bytes(value: bytes | memoryview) -> JsonValue:
 
 
 _ENCODERS: dict[Kind, Encode] = {
-    Kind.FLOAT: _nullable(_encode_float),
+    Kind.FLOAT: _nullable(encode_float),
     Kind.DECIMAL: _nullable(str),
     Kind.DATETIME: _nullable(lambda value: value.isoformat()),
     Kind.DATE: _nullable(lambda value: value.isoformat()),
@@ -165,7 +165,7 @@ _ENCODERS: dict[Kind, Encode] = {
     Kind.DURATION: _nullable(duration_iso_string),
     Kind.UUID: _nullable(str),
     Kind.BINARY: _nullable(_encode_bytes),
-    Kind.JSON: _nullable(_encode_json),
+    Kind.JSON: _nullable(encode_json),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -24,6 +24,32 @@ class Condition:
 
     sql: str
     parameters: tuple[Parameter, ...] = ()
+
+
+RawTexts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
+"""The values of one column as a driver gives them, as pieces of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowStatements:
+    """SELECTs of one row: how many rows there are, how many of them are whole lines, and the lines;
+    a row that is to be written by hand is an empty one."""
+
+    owned: str
+    shared: str
+    widest_bytes: int
+
+    def of(self, where: Condition, rows: int, *, is_shared: bool) -> Condition:
+        """The statement for at most so many rows."""
+        template = self.shared if is_shared else self.owned
+        widest = str(self.widest_bytes // max(1, rows))
+        return Condition(
+            template.replace(WIDEST, widest).replace(WHERE, where.sql), where.parameters
+        )
+
+
+WIDEST = "\x00widest"
+WHERE = "\x00where"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,20 @@ class Dialect(Protocol):
 
     def as_text(self, sql: str) -> str:
         """The SQL expression as text, to compare keys of different types."""
+
+    def in_order(self, column: Column, sql: str) -> str:
+        """A key column as rows are ordered by it."""
+
+    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        """How the database makes an archive's lines of the table's rows; None where it cannot do it
+        without loss. `plain` names the columns whose values Django does not convert."""
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        """How values of the column are written that the driver gives for `as_raw`, if there is a
+        way round making Python's own of them. It raises ValueError at what is unusual."""
+
+    def as_raw(self, column: Column, sql: str) -> str:
+        """How the column is selected for `raw_texts`."""
 
     def in_turn(self, name: str) -> AbstractContextManager[None]:
         """Around a transaction: two of one name come one after the other, where it takes a lock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,16 @@ from django.db import OperationalError
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
+from .dialect import (
+    Adapter,
+    Condition,
+    DeleteAction,
+    Moment,
+    Parameter,
+    RawTexts,
+    RowStatements,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -78,6 +87,18 @@ class GenericDialect:
 
     def as_text(self, sql: str) -> str:
         return f"CAST({sql} AS char)"
+
+    def in_order(self, column: Column, sql: str) -> str:
+        return sql
+
+    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        return None
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        return None
+
+    def as_raw(self, column: Column, sql: str) -> str:
+        return self.as_read(column, sql)
 
     @contextmanager
     def in_turn(self, name: str) -> Iterator[None]:

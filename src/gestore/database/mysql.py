@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
@@ -16,8 +17,20 @@ from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import Condition, DeleteAction, quoted
+from .dialect import (
+    Condition,
+    DeleteAction,
+    RawTexts,
+    quoted,
+)
 from .generic import GenericDialect, constraint_of
+from .raw_texts import (
+    booleans,
+    naive_moments_in_utc,
+    of_texts,
+    uuids_of_digits,
+    uuids_with_hyphens,
+)
 
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
 _MARGIN = 1_000
@@ -81,6 +94,14 @@ class MySQLDialect(GenericDialect):
             # Ends the empty transaction that Django opened: its isolation level is fixed already.
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        if column.kind is Kind.DATETIME:
+            return naive_moments_in_utc if self.connection.timezone is UTC else None
+        if column.kind is Kind.UUID:
+            is_native = self.connection.features.has_native_uuid_field
+            return of_texts(uuids_with_hyphens if is_native else uuids_of_digits)
+        return booleans if column.kind is Kind.BOOLEAN else None
 
     def cannot_defer(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from itertools import islice
@@ -18,8 +18,17 @@ from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
 from . import packing
-from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
+from .dialect import (
+    Adapter,
+    Condition,
+    DeleteAction,
+    Moment,
+    Parameter,
+    RowStatements,
+    quoted,
+)
 from .generic import GenericDialect, constraint_of
+from .row_sql import ColumnType, in_order, row_statements
 
 # The types that arrays of keys are sent as; of others the column's own type.
 _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
@@ -140,6 +149,32 @@ class PostgreSQLDialect(GenericDialect):
 
     def as_text(self, sql: str) -> str:
         return f"({sql})::text"
+
+    def in_order(self, column: Column, sql: str) -> str:
+        return in_order(column, sql)
+
+    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        info = self.connection.connection.info
+        # Moments are written in UTC, and what comes is taken for UTF-8.
+        if (
+            self.connection.timezone is None
+            or info.parameter_status("TimeZone") != "UTC"
+            or info.encoding != "utf-8"
+            or info.parameter_status("server_encoding") == "SQL_ASCII"
+        ):
+            return None
+        return row_statements(self.connection, table, self._types(table), plain)
+
+    def _types(self, table: Table) -> dict[str, ColumnType]:
+        """What the columns are in the database, by their names there."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT attname, format_type(atttypid, NULL), format_type(atttypid, atttypmod),"
+                " attnotnull FROM pg_attribute"
+                " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+                (quoted(self.connection, table.db_table),),
+            )
+            return {name: ColumnType(*described) for name, *described in cursor.fetchall()}
 
     def begin_load(self, name: str) -> None:
         with self.connection.cursor() as cursor:

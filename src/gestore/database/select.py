@@ -22,7 +22,14 @@ from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs, empty_keys
 from ..walk.source import Lot
-from .dialect import Adapter, Condition, Parameter, key_tuple, quoted
+from .dialect import (
+    Adapter,
+    Condition,
+    Parameter,
+    RowStatements,
+    key_tuple,
+    quoted,
+)
 from .dialects import dialect_of
 from .gather import Gathering, packed_texts
 
@@ -38,7 +45,7 @@ _BATCH_ROWS = 2_000
 _FIRST_ROWS = 10
 # What a value takes beside its length.
 _NARROW_BYTES = 50
-_NARROW = frozenset(
+NARROW = frozenset(
     {
         Kind.INTEGER,
         Kind.BOOLEAN,
@@ -158,8 +165,8 @@ class Reader:
         if relation.points_at_key:
             return self.among(source, relation.columns, keys)
         inner = self.among(pointed, pointed.key_names, keys)
-        columns = ", ".join(self._sql(source, name) for name in relation.columns)
-        values = ", ".join(self._sql(pointed, name) for name in relation.target_columns)
+        columns = ", ".join(self.sql(source, name) for name in relation.columns)
+        values = ", ".join(self.sql(pointed, name) for name in relation.target_columns)
         where = f"({columns}) IN (SELECT {values} FROM {self._table(pointed)} WHERE {inner.sql})"
         return Condition(where, inner.parameters)
 
@@ -194,7 +201,7 @@ class Reader:
             if (table.db_table, column.db_name) not in leading:
                 continue
             # From one value to the next, through the index.
-            name, rows, step = self._sql(table, column.name), self._table(table), f"s{len(told)}"
+            name, rows, step = self.sql(table, column.name), self._table(table), f"s{len(told)}"
             steps.append(
                 f"{step}(kind) AS (SELECT min({name}) FROM {rows} UNION ALL"
                 f" SELECT (SELECT min({name}) FROM {rows} WHERE {name} > {step}.kind)"
@@ -208,7 +215,7 @@ class Reader:
                 cursor.execute(f"WITH RECURSIVE {', '.join(steps)} {' UNION ALL '.join(answers)}")
                 for number, kind in cursor.fetchall():
                     relation, table, column = told[number]
-                    converter = self._converter(table, column)
+                    converter = self.converter(table, column)
                     found[relation.name].add(kind if converter is None else converter(kind))
         return found
 
@@ -252,7 +259,7 @@ class Reader:
         source = self.graph.tables[relation.source]
         where = self.among(source, source.key_names, keys)
         filled = "".join(
-            f" AND {self._sql(source, column.name)} IS NOT NULL"
+            f" AND {self.sql(source, column.name)} IS NOT NULL"
             for column in self._pointing_columns(relation)
             if column.is_nullable
         )
@@ -313,7 +320,7 @@ class Reader:
         A batch holds at most 2,000 rows and about 2 MB, whatever the width of a row.
         """
         size = _FIRST_ROWS
-        wide = [n for n, column in enumerate(table.columns) if column.kind not in _NARROW]
+        wide = [n for n, column in enumerate(table.columns) if column.kind not in NARROW]
         pending: list[Key] = []
         for key in keys:
             pending.append(key)
@@ -334,11 +341,11 @@ class Reader:
         try:
             return self.select(table, table.columns, where, ordered=True, locked=locked)
         except (DatabaseError, ValueError, OverflowError, ArithmeticError) as error:
-            if self.connection.needs_rollback or not self._is_about_values(error):
+            if self.connection.needs_rollback or not self.is_about_values(error):
                 raise
             raise self._unreadable(table, keys, error) from error
 
-    def _is_about_values(self, error: Exception) -> bool:
+    def is_about_values(self, error: Exception) -> bool:
         return not isinstance(error, DatabaseError) or isinstance(error, DataError)
 
     def _unreadable(self, table: Table, keys: Sequence[Key], error: Exception) -> RowUnreadable:
@@ -399,7 +406,7 @@ class Reader:
         if relation.is_generic:
             return self._unresolved_generic(relation, source, where)
         target = self.graph.tables[relation.target]
-        pointers = [self._sql(source, name) for name in relation.columns]
+        pointers = [self.sql(source, name) for name in relation.columns]
         # The alias keeps a self-relation's two sides apart.
         there = quoted(self.connection, "gestore_target")
         equal = " AND ".join(
@@ -446,13 +453,13 @@ class Reader:
         if not values:
             return Condition("1 = 0")
         if isinstance(values, array | PackedUUIDs) or _are_texts(columns, values):
-            packed = self.dialect.among_packed(self._sql(table, names[0]), columns[0], values)
+            packed = self.dialect.among_packed(self.sql(table, names[0]), columns[0], values)
             if packed is not None:
                 return packed
         adapters = [self._adapter(table, column) for column in columns]
         if adapters == [None]:
             plain = [value if isinstance(value, tuple) else (value,) for value in values]
-            return self.dialect.among([self._sql(table, names[0])], columns, plain)
+            return self.dialect.among([self.sql(table, names[0])], columns, plain)
         adapted: list[tuple[Parameter, ...]] = [
             tuple(
                 part if adapter is None else adapter(part)
@@ -460,7 +467,7 @@ class Reader:
             )
             for value in values
         ]
-        return self.dialect.among([self._sql(table, name) for name in names], columns, adapted)
+        return self.dialect.among([self.sql(table, name) for name in names], columns, adapted)
 
     def select(
         self,
@@ -474,9 +481,9 @@ class Reader:
     ) -> list[RowValues]:
         """The values of the columns, as Python has them (JSON as its text)."""
         names = ", ".join(
-            self.dialect.as_read(column, self._sql(table, column.name)) for column in columns
+            self.dialect.as_read(column, self.sql(table, column.name)) for column in columns
         )
-        order = ", ".join(self._sql(table, name) for name in table.key_names)
+        order = self._order(table)
         statement = (
             f"SELECT {'DISTINCT ' if distinct else ''}{names} FROM {self._table(table)}"
             f" WHERE {where.sql}{f' ORDER BY {order}' if ordered else ''}"
@@ -488,11 +495,43 @@ class Reader:
         converters = [
             (place, converter)
             for place, column in enumerate(columns)
-            if (converter := self._converter(table, column)) is not None
+            if (converter := self.converter(table, column)) is not None
         ]
         if not converters:
             return list(rows)
         return [_converted(row, converters) for row in rows]
+
+    def _order(self, table: Table) -> str:
+        return ", ".join(
+            self.dialect.in_order(column, self.sql(table, column.name))
+            for column in table.key_columns
+        )
+
+    def raw_rows(
+        self, table: Table, columns: Sequence[Column], keys: Sequence[Key]
+    ) -> list[RowValues]:
+        """The rows of one batch of keys, ordered by key, with what the driver gives for the
+        columns: what `dialect.as_raw` asks for, which `converter` is yet to be called with."""
+        where = self.among(table, table.key_names, keys)
+        names = ", ".join(
+            self.dialect.as_raw(column, self.sql(table, column.name)) for column in columns
+        )
+        statement = (
+            f"SELECT {names} FROM {self._table(table)} WHERE {where.sql}"
+            f" ORDER BY {self._order(table)}"
+        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, where.parameters)
+            return list(cursor.fetchall())
+
+    def row_statements(self, table: Table) -> RowStatements | None:
+        """How the database itself makes lines of the table's rows, if it can."""
+        plain = {
+            column.name
+            for column in table.columns
+            if column.kind in (Kind.JSON, Kind.BINARY) or self.converter(table, column) is None
+        }
+        return self.dialect.row_statements(table, plain)
 
     def _keys(self, table: Table, where: Condition, limit: int = 0) -> list[Key]:
         statement = self._select_keys(table, where)
@@ -514,14 +553,14 @@ class Reader:
         return (key for batch in keys.batches(self.batch_keys) for key in batch)
 
     def _select_keys(self, table: Table, where: Condition) -> str:
-        names = ", ".join(self._sql(table, name) for name in table.key_names)
+        names = ", ".join(self.sql(table, name) for name in table.key_names)
         return f"SELECT {names} FROM {self._table(table)} WHERE {where.sql}"
 
     def _as_keys(self, table: Table, rows: Sequence[RowValues]) -> list[Key]:
         converters = [
             (place, converter)
             for place, column in enumerate(table.key_columns)
-            if (converter := self._converter(table, column)) is not None
+            if (converter := self.converter(table, column)) is not None
         ]
         if len(table.key_columns) > 1:
             return [_converted(row, converters) if converters else tuple(row) for row in rows]
@@ -530,7 +569,7 @@ class Reader:
             return [converter(value) for (value,) in rows]
         return [value for (value,) in rows]
 
-    def _sql(self, table: Table, name: str) -> str:
+    def sql(self, table: Table, name: str) -> str:
         return quoted(self.connection, table.db_table, table.column(name).db_name)
 
     def _table(self, table: Table) -> str:
@@ -542,7 +581,7 @@ class Reader:
             self._adapters[place] = self.dialect.adapt(column)
         return self._adapters[place]
 
-    def _converter(self, table: Table, column: Column) -> _Converter | None:
+    def converter(self, table: Table, column: Column) -> _Converter | None:
         place = (table.name, column.name)
         if place not in self._converters:
             self._converters[place] = self._make_converter(table, column)

@@ -6,6 +6,7 @@ import json
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from decimal import Decimal
 from itertools import groupby
 
@@ -14,8 +15,22 @@ from django.db.models import UUIDField
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import Condition, DeleteAction, Moment, Parameter
+from .dialect import (
+    Condition,
+    DeleteAction,
+    Moment,
+    Parameter,
+    RawTexts,
+)
 from .generic import GenericDialect
+from .raw_texts import (
+    booleans,
+    days,
+    decimals_of_floats,
+    moments_in_utc,
+    of_texts,
+    uuids_of_digits,
+)
 
 # What Django's own converter keeps of a decimal, which is a float of 64 bits there.
 _DECIMAL_DIGITS = 15
@@ -71,6 +86,19 @@ class SQLiteDialect(GenericDialect):
     def as_read(self, column: Column, sql: str) -> str:
         # Of a column that says it holds dates, Django has the driver read what is none as NULL.
         return f"+{sql}" if column.kind in (Kind.DATE, Kind.DATETIME, Kind.TIME) else sql
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        kind = column.kind
+        if kind is Kind.DATETIME and self.connection.timezone is UTC:
+            return of_texts(moments_in_utc)
+        if kind is Kind.DECIMAL:
+            digits = getattr(column.leaf, "max_digits", None)
+            places = getattr(column.leaf, "decimal_places", None)
+            # Zeros of more places are written with an exponent.
+            if digits is None or places is None or places > 6:
+                return None
+            return decimals_of_floats(digits, places)
+        return _RAW_TEXTS.get(kind)
 
     def as_text(self, sql: str) -> str:
         return f"CAST({sql} AS text)"
@@ -160,6 +188,13 @@ class SQLiteDialect(GenericDialect):
         if column.kind is Kind.DECIMAL and isinstance(value, Decimal) and not _is_exact(value):
             return "SQLite holds decimals of 15 digits"
         return ""
+
+
+_RAW_TEXTS: dict[Kind, RawTexts] = {
+    Kind.DATE: of_texts(days),
+    Kind.UUID: of_texts(uuids_of_digits),
+    Kind.BOOLEAN: booleans,
+}
 
 
 def _is_exact(value: Decimal) -> bool:
