@@ -108,6 +108,10 @@ class Dialect(Protocol):
         """The same for one column and packed keys, or for texts, none of which is looked at; None
         where `among` is to be asked."""
 
+    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
+        """A JOIN with so many values that the column is equal to, where that costs less than to
+        have them among a condition's; None where it does not."""
+
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         """(table, column) for each column of these tables that an index of all rows begins with."""
 

@@ -66,6 +66,9 @@ class GenericDialect:
     def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
         return None
 
+    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
+        return None
+
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         return set()
 

@@ -173,19 +173,56 @@ class Reader:
     def _pointing_generic(
         self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
     ) -> Condition | None:
-        types = self._content_types_of(target)
-        if len(keys) > _MANY_KEYS:
-            pointed = self._pointed_types.get(relation.name)
-            types = [key for key in types if pointed is None or key in pointed]
-        column = source.column(relation.columns[0])
+        types = self._types_pointed_at(relation, target, keys)
         if not types:
             return None
-        raws = _raw_forms(column, keys)
+        raws = _raw_forms(source.column(relation.columns[0]), keys)
         if not raws:
             return None
         by_type = self.among(source, [relation.content_type], types)
         by_key = self.among(source, relation.columns, raws)
         return Condition(f"{by_type.sql} AND {by_key.sql}", by_type.parameters + by_key.parameters)
+
+    def _types_pointed_at(
+        self, relation: Relation, target: Table, keys: Sequence[Key]
+    ) -> list[Key]:
+        types = self._content_types_of(target)
+        if len(keys) <= _MANY_KEYS:
+            return types
+        pointed = self._pointed_types.get(relation.name)
+        return [key for key in types if pointed is None or key in pointed]
+
+    def is_pointed_at(self, relation: Relation, target: str, keys: Sequence[Key]) -> bool:
+        """Whether any row points at one of these rows of the target."""
+        source, pointed = self.graph.tables[relation.source], self.graph.tables[target]
+        where = self._joined(relation, source, pointed, keys) if relation.is_generic else None
+        if where is None:
+            where = self._pointing_at(relation, target, keys)
+            if where is None:
+                return False
+            where = Condition(f"WHERE {where.sql}", where.parameters)
+        with self.connection.cursor() as cursor:
+            # Counted, not LIMIT 1: for one row of many a database would read the whole table.
+            cursor.execute(
+                f"SELECT count(*) FROM {self._table(source)} {where.sql}", where.parameters
+            )
+            return bool(cursor.fetchone()[0])
+
+    def _joined(
+        self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
+    ) -> Condition | None:
+        """The rows whose generic key is one of these, where a join is better than a list."""
+        types = self._types_pointed_at(relation, target, keys)
+        column = source.column(relation.columns[0])
+        if not types or len(keys) <= _MANY_KEYS:
+            return None
+        name = self._sql(source, column.name)
+        joined = self.dialect.joined(name, column, _raw_forms(column, keys))
+        if joined is None:
+            return None
+        by_type = self.among(source, [relation.content_type], types)
+        parameters = joined.parameters + by_type.parameters
+        return Condition(f"{joined.sql} WHERE {by_type.sql}", parameters)
 
     @cached_property
     def _pointed_types(self) -> dict[str, set[Key]]:
