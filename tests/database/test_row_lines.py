@@ -1,4 +1,4 @@
-"""Do all ways to write a row write the same, and does each leave to the next what it cannot carry?"""
+"""Do all ways to write a row write the same, and leave to the next what they cannot carry?"""
 
 from __future__ import annotations
 
