@@ -187,12 +187,11 @@ class MySQLDialect(GenericDialect):
             bump(key)
 
     def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
-        """MD5 of all values, each with its length before it: no two rows are one text."""
+        """MD5 of all values, each with its length before it: no two rows are one text. Where values
+        of different character sets cannot stand in one, the server says so."""
         name = quoted(self.connection, table.db_table)
         columns = [f"{name}.{quoted(self.connection, c.db_name)}" for c in table.columns]
-        texts = ", ".join(
-            f"IFNULL(CONCAT(LENGTH({c}), ':', CAST({c} AS BINARY)), '-')" for c in columns
-        )
+        texts = ", ".join(f"IFNULL(CONCAT(LENGTH({c}), ':', {c}), '-')" for c in columns)
         keys = ", ".join(f"{name}.{quoted(self.connection, c.db_name)}" for c in table.key_columns)
         with self.connection.cursor() as cursor:
             cursor.execute(

@@ -71,7 +71,7 @@ class Reader:
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
         self.lot_keys = self.dialect.lot_keys
-        self._gather = Gathering(self.dialect, self._table, self._sql, self._converter)
+        self._gather = Gathering(self.dialect, self._table, self.sql, self.converter)
         self._converters: dict[tuple[str, str], _Converter | None] = {}
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
 
@@ -216,7 +216,7 @@ class Reader:
         column = source.column(relation.columns[0])
         if not types or len(keys) <= _MANY_KEYS:
             return None
-        name = self._sql(source, column.name)
+        name = self.sql(source, column.name)
         joined = self.dialect.joined(name, column, _raw_forms(column, keys))
         if joined is None:
             return None
