@@ -6,6 +6,7 @@ Without a word it is `tenant`: Gestore beside hand-written SQL and Django's own 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from benchmarks import (
@@ -202,6 +203,8 @@ def _tenant_parts(options: argparse.Namespace, sections: dict[str, str]) -> bool
 
 def main() -> int:
     options = _arguments()
+    # Ended from outside: the databases go all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.what == "concurrency":
         try:
             return 0 if _concurrency(options) else 1

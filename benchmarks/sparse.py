@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.measure import Failed
 from benchmarks.tenant import (
     REFERENCE,
+    Proof,
     Run,
     Say,
     Site,
@@ -28,6 +30,7 @@ OTHERS = (100_000, 5_000_000)
 QUICK_OTHERS = (10_000, 100_000)
 # A smaller one may be read as a whole faster than by its index.
 _LARGE = 50_000
+_OPERATIONS = ("export", "delete", "import")
 _EXPLAIN = (
     "-c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0"
     " -c auto_explain.log_nested_statements=on -c client_min_messages=log"
@@ -52,51 +55,72 @@ class Needle:
 
 
 def run(vendor: str, haystacks: Sequence[int], rounds: int, say: Say) -> list[Needle]:
-    found = []
-    for haystack in haystacks:
-        with site(vendor, TENANT) as made:
+    """Each operation in each haystack, in turn: what else the machine does then slows both."""
+    with ExitStack() as stack:
+        trials = []
+        for haystack in haystacks:
+            made = stack.enter_context(site(vendor, TENANT, f"_{haystack}"))
             say(f"generating {TENANT:,} rows among {haystack:,}")
             made.chore("source", "school.generate", str(TENANT), "--others", str(haystack))
-            found += _needles(made, haystack, rounds, say)
-    return found
+            trials.append(_Trial(made, haystack, made.proof("source")))
+        for turn in range(rounds):
+            say(f"round {turn + 1} of {rounds}")
+            for place in range(len(_OPERATIONS)):
+                for trial in trials:
+                    trial.turn(place)
+            for trial in trials:
+                trial.site.chore("source", "school.forget")
+        return [needle for trial in trials for needle in trial.needles()]
 
 
-def _needles(made: Site, haystack: int, rounds: int, say: Say) -> list[Needle]:
-    before = made.proof("source")
-    runs: dict[str, list[Run]] = {}
-    wrong: dict[str, str] = {}
-    for turn in range(rounds):
-        say(f"among {haystack:,}: round {turn + 1} of {rounds}")
-        for operation, words in _commands(made):
-            runs.setdefault(operation, []).append(made.measured("source", words))
-            if operation == "delete" and turn == 0:
-                wrong["delete"] = differing(made.proof("source")["whole"], others(before))
-        made.chore("source", "school.forget")
-    wrong["import"] = differing(made.proof("source")["whole"], before["whole"])
-    scans = _scans(made) if made.vendor == "postgresql" else {}
-    return [
-        Needle(
-            made.vendor, operation, haystack, found, scans.get(operation), wrong.get(operation, "")
-        )
-        for operation, found in runs.items()
-    ]
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One haystack, and what was found in it so far."""
+
+    site: Site
+    haystack: int
+    before: Proof
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    def turn(self, place: int) -> None:
+        operation, words = _OPERATIONS[place], _commands(self.site)[_OPERATIONS[place]]
+        self.runs.setdefault(operation, []).append(self.site.measured("source", words))
+        if operation == "delete" and len(self.runs[operation]) == 1:
+            found = self.site.proof("source")["whole"]
+            self.wrong[operation] = differing(found, others(self.before))
+
+    def needles(self) -> list[Needle]:
+        found = self.site.proof("source")["whole"]
+        self.wrong["import"] = differing(found, self.before["whole"])
+        scans = _scans(self.site) if self.site.vendor == "postgresql" else {}
+        return [
+            Needle(
+                self.site.vendor,
+                operation,
+                self.haystack,
+                runs,
+                scans.get(operation),
+                self.wrong.get(operation, ""),
+            )
+            for operation, runs in self.runs.items()
+        ]
 
 
-def _commands(made: Site) -> list[tuple[str, list[str]]]:
-    archive, removed = str(made.file("ours.jsonl")), made.file("removed.jsonl")
-    removed.unlink(missing_ok=True)
+def _commands(made: Site) -> dict[str, list[str]]:
+    archive, removed = str(made.file("ours.jsonl")), str(made.file("removed.jsonl"))
     leave = ["exportobjects", REFERENCE, "--overwrite", "-o", archive]
-    remove = ["deleteobjects", REFERENCE, "--no-input", "--archive", str(removed)]
+    remove = ["deleteobjects", REFERENCE, "--no-input", "--overwrite", "--archive", removed]
     arrive = ["importobjects", archive]
     commands = {"export": leave, "delete": remove, "import": arrive}
-    return [(what, ["benchmarks.school", *words]) for what, words in commands.items()]
+    return {what: ["benchmarks.school", *words] for what, words in commands.items()}
 
 
 def _scans(made: Site) -> dict[str, dict[str, int]]:
     """By operation, the large tables that a plan reads from end to end, and how many plans do."""
     large = {table for table, (count, _) in made.proof("source")["whole"].items() if count > _LARGE}
     found: dict[str, dict[str, int]] = {}
-    for operation, words in _commands(made):
+    for operation, words in _commands(made).items():
         plans = made.file(f"{operation}.plans")
         made.measured("source", words, {"PGOPTIONS": _EXPLAIN, "BENCH_PLANS": str(plans)})
         if not plans.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from benchmarks import acceptance
 from benchmarks.narrow import Narrow
@@ -65,6 +66,8 @@ def needles_section(needles: Sequence[Needle], versions: Mapping[str, str]) -> s
             each.operation,
             f"{each.others:,}",
             f"{each.seconds:.2f}",
+            f"{median(run.client_cpu for run in each.runs):.2f}",
+            f"{median(run.server_cpu or 0.0 for run in each.runs):.2f}",
             f"{max(run.statements for run in each.runs):,}",
             f"{max(run.peak_mb for run in each.runs):.0f}",
             _scanned(each),
@@ -72,7 +75,17 @@ def needles_section(needles: Sequence[Needle], versions: Mapping[str, str]) -> s
         ]
         for each in needles
     ]
-    head = ["", "among", "s", "statements", "peak MB", "read from end to end", "result"]
+    head = [
+        "",
+        "among",
+        "s",
+        "CPU s",
+        "server",
+        "statements",
+        "peak MB",
+        "read from end to end",
+        "result",
+    ]
     wrong = [f"- WRONG: {each.operation}: {each.wrong}." for each in needles if each.wrong]
     bounds = [f"- {bound.told}" for bound in acceptance.needle_bounds(needles)]
     told = [_made_with(versions), "", f"A tenant of {TENANT:,} rows:", "", *table(head, rows), ""]
