@@ -36,6 +36,8 @@ from .version import __version__
 from .walk.closure import Status
 from .walk.keys import KeySet
 
+_BATCH_KEYS = 50_000
+
 Clock = Callable[[], datetime]
 
 
@@ -241,7 +243,7 @@ def walked_lines(
         )
         taken = walk_done.closure.taken[table.name]
         for status in Status:
-            keys = (key for batch in taken.batches(status, 10_000) for key in batch)
+            keys = taken.of(status).packed(_BATCH_KEYS)
             for lines in rows.of(keys, is_shared=status is Status.SHARED):
                 yield lines
                 progress.advance(lines.count)

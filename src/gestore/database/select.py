@@ -71,7 +71,7 @@ class Reader:
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
         self.lot_keys = self.dialect.lot_keys
-        self._gather = Gathering(self.dialect, self._table, self._sql, self._converter)
+        self._gather = Gathering(self.dialect, self._table, self.sql, self.converter)
         self._converters: dict[tuple[str, str], _Converter | None] = {}
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
 
