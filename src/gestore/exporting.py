@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,10 @@ from .schema.table import Table
 from .version import __version__
 from .walk.closure import Status
 from .walk.keys import KeySet
+
+_BATCH_KEYS = 50_000
+_NAME = re.compile(r"^Name:(.*)$", re.MULTILINE)
+_VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE)
 
 Clock = Callable[[], datetime]
 
@@ -170,12 +175,18 @@ def installed_libraries() -> dict[str, str]:
 @cache
 def _distributions() -> tuple[tuple[str, str], ...]:
     # A process has the libraries it began with, and to read of them all takes a while.
-    found = {
-        str(name): distribution.version
-        for distribution in metadata.distributions()
-        if (name := distribution.metadata["Name"])
-    }
-    return tuple(sorted(found.items()))
+    found = (_named(distribution) for distribution in metadata.distributions())
+    return tuple(sorted({name: version for name, version in found if name}.items()))
+
+
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Its name and version: two lines of a long text, which the library would parse whole."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    header = text.partition("\n\n")[0]
+    name, version = _NAME.search(header), _VERSION.search(header)
+    if name is None or version is None:
+        return str(distribution.metadata["Name"] or ""), str(distribution.version or "")
+    return name[1].strip(), version[1].strip()
 
 
 def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
@@ -241,7 +252,7 @@ def walked_lines(
         )
         taken = walk_done.closure.taken[table.name]
         for status in Status:
-            keys = (key for batch in taken.batches(status, 10_000) for key in batch)
+            keys = taken.of(status).packed(_BATCH_KEYS)
             for lines in rows.of(keys, is_shared=status is Status.SHARED):
                 yield lines
                 progress.advance(lines.count)

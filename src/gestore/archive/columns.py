@@ -28,8 +28,9 @@ Texts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
 
 NULL = "null"
 _NONE = type(None)
-# Numbers with a point or an exponent, too long ones, what is no JSON: `values` looks closer.
-_UNSURE = re.compile(r"[0-9][.eE]|[0-9]{16}|NaN|Infinity")
+# A float holds every decimal of 15 digits. Where there may be a longer number, one with an exponent
+# or what is no JSON, `values` looks closer.
+_UNSURE = re.compile(r"[0-9][eE][-+0-9]|[0-9.]{17}|NaN|Infinity")
 _loaded = JSONDecoder().decode
 
 
@@ -171,8 +172,8 @@ def _documents(values: Sequence[Any]) -> Iterable[object]:
 
 
 def _document_text(text: str) -> str:
-    """What `values` makes of a column's JSON text. A document of texts and short integers needs
-    none of its care; numbers are looked at one by one."""
+    """What `values` makes of a column's JSON text, which looks at each number. Short ones need
+    none of its care."""
     if _UNSURE.search(text) is None:
         try:
             value = _loaded(text)

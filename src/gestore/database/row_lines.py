@@ -74,23 +74,21 @@ class RowLines:
         self._by_hand = ByHand(reader, table, encode)
         self._lanes: list[Lane] = [] if is_noted else quick_lanes(reader, table, self._by_hand)
 
-    def of(self, keys: Iterable[Key], *, is_shared: bool) -> Iterator[Lines]:
+    def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
         """The rows of these keys in their order, about 2 MB at a time."""
         most = min((lane.rows for lane in self._lanes), default=self._by_hand.rows)
         size = _FIRST_ROWS if self._is_wide else most
-        pending: list[Key] = []
-        for key in keys:
-            pending.append(key)
-            if len(pending) >= size:
+        for batch in batches:
+            start = 0
+            while start < len(batch):
+                keys = batch[start : start + size]
+                start += len(keys)
                 width = 0
-                for lines in self._batch(pending, is_shared=is_shared):
+                for lines in self._batch(keys, is_shared=is_shared):
                     width += len(lines.text)
                     yield lines
-                fitting = _BATCH_BYTES * len(pending) // max(1, width)
+                fitting = _BATCH_BYTES * len(keys) // max(1, width)
                 size = max(1, min(most, size * _GROWTH, fitting))
-                pending = []
-        if pending:
-            yield from self._batch(pending, is_shared=is_shared)
 
     def _batch(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines]:
         if not any(key in noted for noted in self._noted_keys for key in keys):

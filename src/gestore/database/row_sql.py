@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..archive.columns import columns_of, row_pieces
 from ..schema.introspect import kind_of
 from ..schema.table import Column, Kind, Table
+from ..walk.keys import PackedUUIDs
 from .dialect import WHERE, WIDEST, Condition, RowStatements, quoted
 
 if TYPE_CHECKING:
@@ -186,6 +187,18 @@ def _time(column: Column, actual: ColumnType) -> _Piece | None:
     return (("{0}", "{0}::text"), made) if actual.name == "time without time zone" else None
 
 
+def _duration(column: Column, actual: ColumnType) -> _Piece | None:
+    # Months have no length that Python knows; negative ones it writes from the other end.
+    made = (
+        "CASE WHEN date_part('year', {0}) <> 0 OR date_part('month', {0}) <> 0"
+        " OR {0} < '0' OR {0} >= '999999999 days' THEN NULL"
+        " ELSE '\"' || replace("
+        'to_char(justify_hours({0}), \'"P"FMDD"DT"HH24"H"MI"M"SS.US"S"\'), \'.000000S\', \'S\''
+        ") || '\"' END"
+    )
+    return (("{0}",), made) if actual.name == "interval" else None
+
+
 def _uuid(column: Column, actual: ColumnType) -> _Piece | None:
     return (("{0}",), "'\"' || {0} || '\"'") if actual.name == "uuid" else None
 
@@ -234,6 +247,7 @@ _PIECES: dict[Kind, Callable[[Column, ColumnType], _Piece | None]] = {
     Kind.DATETIME: _moment,
     Kind.DATE: _day,
     Kind.TIME: _time,
+    Kind.DURATION: _duration,
     Kind.UUID: _uuid,
     Kind.BINARY: _binary,
     Kind.JSON: _document,
@@ -244,10 +258,9 @@ _PIECES: dict[Kind, Callable[[Column, ColumnType], _Piece | None]] = {
 def keys_condition(column: str, kind: Kind, keys: Sequence[object]) -> Condition:
     """`column` (quoted SQL) is one of the integers or UUIDs. They come as one text, and the planner
     does not look into it: it would weigh each of thousands of keys."""
+    texts = keys.hexes() if isinstance(keys, PackedUUIDs) else map(str, keys)
     array = {Kind.INTEGER: "bigint[]", Kind.UUID: "uuid[]"}[kind]
-    return Condition(
-        f"{column} = ANY ((SELECT %s::{array})::{array})", (f"{{{','.join(map(str, keys))}}}",)
-    )
+    return Condition(f"{column} = ANY ((SELECT %s::{array})::{array})", (f"{{{','.join(texts)}}}",))
 
 
 def fetch_lines(connection: Any, statement: Condition) -> tuple[int, int, bytes]:
