@@ -19,7 +19,7 @@ from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
 from . import packing
 from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
-from .generic import GenericDialect, constraint_of
+from .generic import GenericDialect, constraint_of, replaced
 
 # The types that arrays of keys are sent as; of others the column's own type.
 _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
@@ -272,10 +272,16 @@ class PostgreSQLDialect(GenericDialect):
             yield copy
 
     def takes_texts(self, column: Column) -> bool:
+        if column.kind is Kind.DURATION:
+            return column.leaf.db_type(self.connection) == "interval"
         return column.kind in _TEXT_KINDS
 
     def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
-        # What stands in an archive is what COPY reads.
+        # What the driver makes of the values, too.
+        if column.kind is Kind.DATETIME:
+            return replaced(texts, "T", " ", _NULL)
+        if column.kind is Kind.UUID:
+            return replaced(texts, "-", "", _NULL)
         return [_NULL if text is None else text for text in texts] if None in texts else [*texts]
 
     def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
