@@ -25,7 +25,7 @@ from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# The kinds whose usual texts a database without a type of its own for them stores with little change.
+# The kinds whose usual texts are stored with little change, and the fields that do it so.
 TEXT_FIELDS: dict[Kind, type] = {
     Kind.DATETIME: DateTimeField,
     Kind.DATE: DateField,
@@ -261,7 +261,7 @@ def replaced(
     if filled:
         filled = "\n".join(filled).replace(character, other).split("\n")
     if len(filled) == len(texts):
-        return filled  # type: ignore[return-value]
+        return filled
     there = iter(filled)
     return [empty if text is None else next(there) for text in texts]
 

@@ -18,7 +18,7 @@ from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import Condition, DeleteAction, quoted
+from .dialect import Condition, DeleteAction, Parameter, quoted
 from .generic import (
     TEXT_FIELDS,
     GenericDialect,
@@ -215,15 +215,18 @@ class MySQLDialect(GenericDialect):
         start = f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES "
         head = start.encode(self.connection.connection.encoding)
         with self.connection.cursor() as cursor:
-            rows, size = [], len(head)
+            # Bytes: a binary value is no text.
+            execute: Any = cursor.execute
+            rows: list[bytes] = []
+            size = len(head)
             for values in zip(*packed, strict=True):
                 row = b"(%b)" % b",".join(values)
                 if rows and size + len(row) + 1 > self._statement_bytes:
-                    cursor.execute(head + b",".join(rows))
+                    execute(head + b",".join(rows))
                     rows, size = [], len(head)
                 rows.append(row)
                 size += len(row) + 1
-            cursor.execute(head + b",".join(rows))
+            execute(head + b",".join(rows))
 
     @cached_property
     def _statement_bytes(self) -> int:
