@@ -140,10 +140,29 @@ class Together:
         self._rewriting = rewriting
         self._spool = spool
         self._plans: dict[str, _Plan | None] = {}
+        self._open: set[str] = set()
+
+    def is_final(self, table: str) -> bool:
+        """Whether nothing that is decided later changes what was decided of the table's rows: none
+        of it hangs on pointers at rows that come after."""
+        return table not in self._open
 
     def take(self, lot: Lot) -> set[Key] | bool:
         """True where the lot was decided. Where it is to be decided row by row: False, or those of
         its keys that were new, if that was found out already."""
+        outcome = self._take(lot)
+        plan = self._plans[lot.model]
+        if outcome is not True or self._has_open_sets(plan):
+            self._open.add(lot.model)
+        return outcome
+
+    def _has_open_sets(self, plan: _Plan | None) -> bool:
+        if plan is None:
+            return True
+        names = self._of.open_columns(plan.table)
+        return any(not names.isdisjoint(unique.columns) for unique in plan.sets)
+
+    def _take(self, lot: Lot) -> set[Key] | bool:
         plan = self._plan_of(lot.model)
         if plan is None or any("dangling" in m or "changed" in m for m in lot.marks.values()):
             return False
