@@ -15,8 +15,8 @@ from .load.decoding import Decoding
 from .load.keymap import KeyMap
 from .load.loader import Loaded
 from .load.verdicts import Examination
-from .rows import Key, batches
-from .walk.keys import KeySet, empty_keys
+from .rows import JsonValue, Key, batches
+from .walk.keys import KeySet, PackedUUIDs, empty_keys
 
 _LOT_KEYS = 10_000
 
@@ -94,10 +94,15 @@ class Memory:
             if mine:
                 changed.add(mine)
                 yield records.KeyLot(encode([*mine.values()]), encode([*mine]))
-        for keys in inserted.batches(_LOT_KEYS):
-            same = changed.missing(keys) if len(changed) else keys
+        for keys in inserted.packed(_LOT_KEYS):
+            same = changed.lacking(keys) if len(changed) else keys
             if same:
-                yield records.KeyLot(encode(same))
+                texts = _uuid_texts(same) if isinstance(same, PackedUUIDs) else encode(same)
+                yield records.KeyLot(texts)
+
+
+def _uuid_texts(uuids: PackedUUIDs) -> list[JsonValue]:
+    return [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in uuids.hexes()]
 
 
 def person() -> str:

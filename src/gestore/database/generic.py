@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError
+from django.db.models import (
+    DateField,
+    DateTimeField,
+    DecimalField,
+    DurationField,
+    TimeField,
+    UUIDField,
+)
 
 from ..rows import Value
 from ..schema.relation import Relation
@@ -25,6 +34,15 @@ from .dialect import (
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+# The kinds whose usual texts are stored with little change, and the fields that do it so.
+TEXT_FIELDS: dict[Kind, type] = {
+    Kind.DATETIME: DateTimeField,
+    Kind.DATE: DateField,
+    Kind.TIME: TimeField,
+    Kind.UUID: UUIDField,
+    Kind.DECIMAL: DecimalField,
+    Kind.DURATION: DurationField,
+}
 # Their Python values are what every driver takes.
 _AS_THEY_ARE = frozenset({Kind.INTEGER, Kind.BOOLEAN, Kind.FLOAT, Kind.JSON})
 
@@ -256,3 +274,51 @@ def constraint_of(
         target.db_table,
         frozenset((source.column(n).db_name, target.column(t).db_name) for n, t in pairs),
     )
+
+
+def replaced(
+    texts: Sequence[str | None], character: str, other: str, empty: Parameter = None
+) -> list[Parameter]:
+    """The texts, none of which has a line's end in it, with the character replaced; `empty` for
+    None."""
+    filled = [text for text in texts if text is not None]
+    if filled:
+        filled = "\n".join(filled).replace(character, other).split("\n")
+    if len(filled) == len(texts):
+        return filled
+    there = iter(filled)
+    return [empty if text is None else next(there) for text in texts]
+
+
+def stored_moments(texts: Sequence[str | None]) -> list[Parameter]:
+    """Moments of UTC, or of no zone, as Django has them stored where there are no zones."""
+    return replaced(replaced(texts, "T", " "), "+00:00", "")
+
+
+def microseconds(text: str | None) -> int | None:
+    """A duration's usual text as Django has it stored where there is no type for it."""
+    if text is None:
+        return None
+    days, _, rest = text[1:].partition("DT")
+    seconds = 3_600 * int(rest[:2]) + 60 * int(rest[3:5]) + int(rest[6:8])
+    fraction = int(rest[9:15]) if rest[8] == "." else 0
+    return 1_000_000 * (86_400 * int(days) + seconds) + fraction
+
+
+def is_usual(column: Column, *fields: type) -> bool:
+    """Whether a field puts its values into the database as Django's own do."""
+    leaf = type(column.leaf)
+    names = ("db_type", "get_db_prep_value", "get_db_prep_save", "get_prep_value")
+    return any(
+        issubclass(leaf, field) and all(getattr(leaf, n) is getattr(field, n) for n in names)
+        for field in fields
+    )
+
+
+def are_as_stored(column: Column, texts: Sequence[str | None]) -> bool:
+    """Whether Django would write the decimals just so: with all their places, and no zero first."""
+    leaf: Any = column.leaf
+    whole = max(1, leaf.max_digits - leaf.decimal_places)
+    places = f"[.][0-9]{{{leaf.decimal_places}}}" if leaf.decimal_places else ""
+    shape = re.compile(f"-?(?:0|[1-9][0-9]{{0,{whole - 1}}}){places}")
+    return all(map(shape.fullmatch, (text for text in texts if text is not None)))

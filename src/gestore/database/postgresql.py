@@ -27,7 +27,7 @@ from .dialect import (
     RowStatements,
     quoted,
 )
-from .generic import GenericDialect, constraint_of
+from .generic import GenericDialect, constraint_of, replaced
 from .row_sql import ColumnType, in_order, row_statements
 
 # The types that arrays of keys are sent as; of others the column's own type.
@@ -316,10 +316,16 @@ class PostgreSQLDialect(GenericDialect):
             yield copy
 
     def takes_texts(self, column: Column) -> bool:
+        if column.kind is Kind.DURATION:
+            return column.leaf.db_type(self.connection) == "interval"
         return column.kind in _TEXT_KINDS
 
     def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
-        # What stands in an archive is what COPY reads.
+        # What the driver makes of the values, too.
+        if column.kind is Kind.DATETIME:
+            return replaced(texts, "T", " ", _NULL)
+        if column.kind is Kind.UUID:
+            return replaced(texts, "-", "", _NULL)
         return [_NULL if text is None else text for text in texts] if None in texts else [*texts]
 
     def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:

@@ -15,14 +15,16 @@ from django.db.models import UUIDField
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import (
-    Condition,
-    DeleteAction,
-    Moment,
-    Parameter,
-    RawTexts,
+from .dialect import Condition, DeleteAction, Moment, Parameter, RawTexts
+from .generic import (
+    TEXT_FIELDS,
+    GenericDialect,
+    are_as_stored,
+    is_usual,
+    microseconds,
+    replaced,
+    stored_moments,
 )
-from .generic import GenericDialect
 from .raw_texts import (
     booleans,
     days,
@@ -179,6 +181,37 @@ class SQLiteDialect(GenericDialect):
 
     def is_lock_timeout(self, error: Exception) -> bool:
         return "is locked" in str(error)
+
+    def takes_texts(self, column: Column) -> bool:
+        field = TEXT_FIELDS.get(column.kind)
+        if field is None or not is_usual(column, field):
+            return False
+        # Moments are stored in the connection's zone.
+        return column.kind is not Kind.DATETIME or str(self.connection.timezone) in ("UTC", "None")
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        if column.kind is Kind.DATETIME:
+            return stored_moments(texts)
+        if column.kind is Kind.UUID:
+            return replaced(texts, "-", "")
+        if column.kind is Kind.DURATION:
+            return [*map(microseconds, texts)]
+        if column.kind is Kind.DECIMAL and not are_as_stored(column, texts):
+            return self.pack(column, [None if text is None else Decimal(text) for text in texts])
+        return [*texts]
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        if column.kind is Kind.DECIMAL and are_texts:
+            # Digits, a point and a sign: at most as many digits as are held.
+            return max((len(str(text)) for text in values if text is not None), default=0) > (
+                _DECIMAL_DIGITS
+            ) and any(
+                self.refuses(column, Decimal(str(text))) for text in values if text is not None
+            )
+        # Integers of more than 64 bits do not come here.
+        if are_texts or column.kind not in (Kind.FLOAT, Kind.DECIMAL):
+            return False
+        return super().may_refuse(column, values, are_texts=are_texts)
 
     def refuses(self, column: Column, value: Value) -> str:
         if column.kind is Kind.FLOAT and isinstance(value, float) and value != value:

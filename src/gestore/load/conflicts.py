@@ -41,6 +41,7 @@ class Examiner:
         # Fields told of already: once for each is enough.
         self._told: set[tuple[str, str]] = set()
         self._previous = -1
+        self._is_final: Callable[[str], bool] = _never
         self._order = {table.name: place for place, table in enumerate(self._graph.load_order)}
 
     def examine(self, rows: Iterable[ArchivedRow]) -> Examination:
@@ -53,6 +54,7 @@ class Examiner:
         """The same, a lot at a time where nothing has to be said of any of its rows; what is to be
         loaded is kept in the spool."""
         known = len(self._keymap)
+        self._is_final = together.is_final
         for lot in lots:
             taken = together.take(lot)
             if taken is True:
@@ -86,7 +88,9 @@ class Examiner:
         """Whether rows may have been compared before what they point at was decided."""
         present = self._result.verdicts
         return not self._result.is_in_order or any(
-            r.source in present and (r.is_generic or r.target in present)
+            r.source in present
+            and not self._is_final(r.source)
+            and (r.is_generic or r.target in present)
             for r in self._graph.relations
             if r.is_generic or self._graph.is_circular(r)
         )
@@ -263,3 +267,7 @@ class Examiner:
             rest = [pair for place, pair in enumerate(rest) if place not in matched]
         meeting.restore()
         return rest
+
+
+def _never(table: str) -> bool:
+    return False

@@ -285,8 +285,10 @@ class Loader:
     def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
         """The pointers that had to wait for their rows."""
         tables = {relation.source for relation in self._late}
-        loaded = self._those(rows, self._examination.is_loaded)
-        waiting = (row for row in loaded if row.table.name in tables)
+        # The original's documents have through rows in those of other tables.
+        is_nested = self._decoding.manifest.format_version == 1
+        of_them = (r for r in rows if is_nested or self._graph.table(r.model).name in tables)
+        waiting = self._those(of_them, self._examination.is_loaded)
         for table, group in groupby(waiting, key=lambda row: row.table):
             names = [n for r in self._late if r.source == table.name for n in r.columns]
             columns = [table.column(name) for name in names]

@@ -8,10 +8,11 @@ row by row, which names it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ..archive.reader import Lot
 from ..archive.values import DecodeMany, column_decoder, decoder, texts_decoder
@@ -25,7 +26,7 @@ from .meeting import Ground, pair_of, repeated_value, whole_sets
 from .rewriting import Rewriting, hidden_numbers, watched_columns
 from .spool import PackedLot, Spool
 from .strategies import Strategy
-from .translation import uuids
+from .translation import packed_uuids, uuids
 from .verdicts import TableVerdict
 
 # Of a lot in which keys are taken here, so many columns tell whether the rows are the same.
@@ -102,14 +103,24 @@ class _Lot:
                 self._values[name] = [*map(decode, raw)]
         return self._values[name]
 
-    def parts(self, names: Sequence[str]) -> Sequence[Value]:
-        """The values of several columns together: tuples."""
-        if len(names) == 1:
-            return self.values(names[0])
-        return [*zip(*map(self.values, names), strict=True)]
+    def filled(self, name: str) -> Sequence[Value]:
+        """The values that are not empty."""
+        raw = self.raw[name]
+        if None not in raw:
+            return self.values(name)
+        plan = self._plan.columns[name]
+        if plan.are_texts and plan.column.kind is Kind.UUID:
+            return packed_uuids([text for text in raw if text is not None])
+        return [value for value in self.values(name) if value is not None]
 
-    def forget(self) -> None:
-        self._values.clear()
+    def keys(self) -> Sequence[Key]:
+        """The rows' keys: tuples of several parts."""
+        names = self._plan.table.key_names
+        if len(names) == 1:
+            values = self.values(names[0])
+            is_number = self._plan.columns[names[0]].column.kind is Kind.INTEGER
+            return cast("Sequence[Key]", array("q", values)) if is_number else values
+        return [*zip(*map(self.values, names), strict=True)]
 
 
 class Together:
@@ -129,10 +140,29 @@ class Together:
         self._rewriting = rewriting
         self._spool = spool
         self._plans: dict[str, _Plan | None] = {}
+        self._open: set[str] = set()
+
+    def is_final(self, table: str) -> bool:
+        """Whether nothing that is decided later changes what was decided of the table's rows: none
+        of it hangs on pointers at rows that come after."""
+        return table not in self._open
 
     def take(self, lot: Lot) -> set[Key] | bool:
         """True where the lot was decided. Where it is to be decided row by row: False, or those of
         its keys that were new, if that was found out already."""
+        outcome = self._take(lot)
+        plan = self._plans[lot.model]
+        if outcome is not True or self._has_open_sets(plan):
+            self._open.add(lot.model)
+        return outcome
+
+    def _has_open_sets(self, plan: _Plan | None) -> bool:
+        if plan is None:
+            return True
+        names = self._of.open_columns(plan.table)
+        return any(not names.isdisjoint(unique.columns) for unique in plan.sets)
+
+    def _take(self, lot: Lot) -> set[Key] | bool:
         plan = self._plan_of(lot.model)
         if plan is None or any("dangling" in m or "changed" in m for m in lot.marks.values()):
             return False
@@ -143,11 +173,11 @@ class Together:
         if packed is None:
             return False
         verdict = self._of.result.verdict(plan.table)
-        keys = columns.parts(plan.table.key_names)
-        new = verdict.archived.add(keys)
+        keys = columns.keys()
+        new = verdict.archived.take(keys)
         if len(new) != len(keys):
             return set(new)
-        self._of.pointers.read_columns(plan.table, columns.values)
+        self._of.pointers.read_columns(plan.table, columns)
         decided = _Decision(plan, self._of, self._finder, columns, keys)
         if not decided.is_plain():
             return set(new)
@@ -316,16 +346,15 @@ class _Decision:
 
     def is_plain(self) -> bool:
         self._here = self._own_keys()
-        fresh = [type(key) is Fresh for key in self._here]
-        if any(
-            not is_fresh and here != key
-            for is_fresh, here, key in zip(fresh, self._here, self._keys, strict=True)
-        ):
-            # An earlier import, or the row that it is a half of, says what its key is.
-            return False
+        asked = self._keys
+        if self._here is not self._keys:
+            pairs = [*zip(self._keys, self._here, strict=True)]
+            asked = [key for key, here in pairs if type(here) is not Fresh]
+            if any(type(here) is not Fresh and here != key for key, here in pairs):
+                # An earlier import, or the row that it is a half of, says what its key is.
+                return False
         if self._is_grafted():
             return False
-        asked = [key for key, is_fresh in zip(self._keys, fresh, strict=True) if not is_fresh]
         taken = self._taken(asked)
         if taken and not self._renew(taken):
             return False
@@ -452,7 +481,9 @@ class _Decision:
 
     def note(self, verdict: TableVerdict, lot: Lot) -> None:
         """All rows are to be loaded."""
-        renewed = sum(type(key) is Fresh for key in self._here)
+        renewed = 0
+        if self._here is not self._keys:
+            renewed = sum(type(key) is Fresh for key in self._here)
         verdict.loaded_count += len(self._keys)
         verdict.renewed_count += renewed
         if renewed and self._table.name not in self._of.result.samples:
@@ -471,10 +502,13 @@ class _Decision:
         name, *others = self._table.key_names
         if others or self._table.key_columns[0].kind is not Kind.INTEGER:
             return
-        numbers = [(key, n) for n, key in enumerate(self._here) if type(key) is int]
+        numbers: Any = self._here
+        if self._here is not self._keys:
+            numbers = [key for key in self._here if type(key) is int]
         if not numbers:
             return
-        highest, place = max(numbers)
+        highest = max(numbers)
+        place = self._here.index(highest)
         tops = self._of.result.tops
         known: Any = tops.get(self._table.name, {}).get(name)
         if known is None or highest > known:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 from ..rows import Key, Value
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Kind, Table
+from ..walk.keys import PackedUUIDs
 from .decoding import Decoding, SourceRow
 from .keymap import KeyMap, is_fresh
 from .rewriting import Rewriting
@@ -213,9 +215,16 @@ class RawColumns:
         return parts[0] if len(parts) == 1 else [*zip(*parts, strict=True)]
 
 
-def uuids(texts: Sequence[Value]) -> list[Value]:
-    """Usual texts of UUIDs, as UUIDs."""
-    return [None if text is None else UUID(str(text)) for text in texts]
+def uuids(texts: Sequence[Value]) -> Sequence[Value]:
+    """Usual texts of UUIDs, as UUIDs: packed where none is empty."""
+    if None in texts:
+        return [None if text is None else UUID(str(text)) for text in texts]
+    return packed_uuids(texts)
+
+
+def packed_uuids(texts: Sequence[Value]) -> Sequence[Value]:
+    joined = "".join(cast("Sequence[str]", texts))
+    return PackedUUIDs(bytes.fromhex(joined.replace("-", "")))
 
 
 def _written_as(raw: Value, key: Key, here: Key) -> Value:

@@ -59,7 +59,7 @@ def dangling(
 
 
 def _absent(table: Table, keys: KeySet, witness: Witness) -> Iterator[Finding]:
-    batches = keys.batches(_BATCH_KEYS)
+    batches = keys.packed(_BATCH_KEYS)
     found = sum(witness.count(table, table.key_names, batch) for batch in batches)
     if found != len(keys):
         yield Finding(
@@ -74,7 +74,7 @@ def _unresolved(
     table: Table, relation: Relation, keys: KeySet, allowed: set[Key], witness: Witness
 ) -> Iterator[Finding]:
     shown = 0
-    for batch in keys.batches(_BATCH_KEYS):
+    for batch in keys.packed(_BATCH_KEYS):
         for key in witness.unresolved(relation, batch):
             if key in allowed:
                 continue
