@@ -12,11 +12,16 @@ from datetime import date, datetime
 from typing import TypeAlias
 
 from ..archive.columns import NULL, uuid_texts
+from ..archive.documents import to_json
+from ..archive.values import encode_json
 from ..rows import Value
 
 _Write: TypeAlias = "Callable[[list[str]], Sequence[str]]"
 
 _DIGITS = re.compile("[0-9a-f]*")
+_LONG = re.compile("[0-9.]{17}")
+_POINT = re.compile("[0-9][.][0-9]")
+_ENDLESS = re.compile("[0-9]{255}")
 _UUIDS = re.compile("(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})*")
 
 
@@ -59,6 +64,29 @@ def uuids_with_hyphens(texts: list[str]) -> Sequence[str]:
     if set(map(len, texts)) - {36} or _UUIDS.fullmatch("".join(texts)) is None:
         raise ValueError
     return [f'"{text}"' for text in texts]
+
+
+def documents(values: Sequence[Value]) -> Iterable[object]:
+    """Texts of `jsonb`, as `row_sql` writes them: as they are, unless something is to be looked at
+    more closely."""
+    written = []
+    for value in values:
+        if value is None:
+            written.append(NULL)
+        elif type(value) is not str:
+            raise TypeError
+        else:
+            written.append(value if _is_plain(value) else to_json(encode_json(value)))
+    return written
+
+
+def _is_plain(document: str) -> bool:
+    if document == "null" or '"$json' in document:
+        return False
+    if _LONG.search(document) and (_POINT.search(document) or _ENDLESS.search(document)):
+        return False
+    is_short = len(document) <= 400 and len(document.encode()) <= 400
+    return is_short or document.count("[") + document.count("{") <= 100
 
 
 def booleans(values: Sequence[Value]) -> Iterable[object]:

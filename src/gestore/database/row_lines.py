@@ -10,8 +10,10 @@ comes out as the last would write it, and one that cannot be carried is named by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeAlias
 
 from django.db import DatabaseError
 
@@ -22,13 +24,17 @@ from ..errors import GestoreError
 from ..rows import Key, Value
 from ..schema.table import Column, Kind, Table
 from .dialect import Condition, RowStatements
+from .raw_texts import documents
 from .row_sql import fetch_lines, keys_condition
+from .row_workers import Workers
 from .select import NARROW, Reader
 
 _BATCH_BYTES = 2_000_000
 # Before the width of a table's rows is known; most, where no column is of any length.
 _FIRST_ROWS = 3
 _GROWTH = 64
+# After so many rows it is known whether a way fits the table.
+_TRIED_ROWS = 500
 _POSITIONAL = (Kind.INTEGER, Kind.UUID)
 # What goes wrong with a value that is not what its column says.
 _UNUSUAL = (
@@ -43,21 +49,30 @@ _UNUSUAL = (
 )
 
 
+Answer: TypeAlias = "Callable[[], Iterable[Lines] | None]"
+"""Waits for what was asked. None says that it could not be done: the next way is to be tried."""
+
+
 class Lane(Protocol):
     """One way."""
 
     rows: int
     """How many rows to ask for at most."""
 
-    def lines(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines] | None:
-        """The rows of these keys in their order; None where it cannot."""
+    @property
+    def is_worth_it(self) -> bool:
+        """False once it left so many rows that the next way is to be taken at once."""
+
+    def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
+        """For the rows of these keys, in their order."""
 
 
 class RowLines:
     """The rows of one table as lines.
 
     `encode` is the careful way. It alone says of a row what no column does: with `is_noted` it
-    writes them all, otherwise those batches in which one of `noted_keys` occurs.
+    writes them all, otherwise those batches in which one of `noted_keys` occurs. `workers` are
+    other processes that read in the same snapshot.
     """
 
     def __init__(
@@ -68,44 +83,80 @@ class RowLines:
         *,
         is_noted: bool = False,
         noted_keys: Sequence[Keys] = (),
+        workers: Workers | None = None,
     ) -> None:
         self._noted_keys = noted_keys
         self._is_wide = any(column.kind not in NARROW for column in table.columns)
+        self._ahead = workers.ahead if workers is not None else 0
         self._by_hand = ByHand(reader, table, encode)
-        self._lanes: list[Lane] = [] if is_noted else quick_lanes(reader, table, self._by_hand)
+        self._lanes: list[Lane] = (
+            [] if is_noted else quick_lanes(reader, table, self._by_hand, workers)
+        )
 
     def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
         """The rows of these keys in their order, about 2 MB at a time."""
         most = min((lane.rows for lane in self._lanes), default=self._by_hand.rows)
-        size = _FIRST_ROWS if self._is_wide else most
-        for batch in batches:
+        lots = Lots(batches, _FIRST_ROWS if self._is_wide else most, most)
+        asked: deque[tuple[int, Iterable[Lines]]] = deque()
+        for keys in lots:
+            asked.append((len(keys), self._asked(keys, is_shared=is_shared)))
+            if len(asked) > self._ahead:
+                yield from lots.measured(*asked.popleft())
+        for count, answer in asked:
+            yield from lots.measured(count, answer)
+
+    def _asked(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines]:
+        """The first way is asked now; the others, where it cannot, when the answer is wanted."""
+        is_noted = any(key in noted for noted in self._noted_keys for key in keys)
+        lanes = [] if is_noted else [lane for lane in self._lanes if lane.is_worth_it]
+        answer = lanes[0].ask(keys, is_shared=is_shared) if lanes else None
+        return self._answered(keys, answer, lanes[1:], is_shared=is_shared)
+
+    def _answered(
+        self, keys: Sequence[Key], answer: Answer | None, lanes: Sequence[Lane], *, is_shared: bool
+    ) -> Iterator[Lines]:
+        lines = answer() if answer is not None else None
+        for lane in lanes:
+            if lines is None:
+                lines = lane.ask(keys, is_shared=is_shared)()
+        yield from self._by_hand.lines(keys, is_shared=is_shared) if lines is None else lines
+
+
+class Lots:
+    """Batches of keys cut into lots, each of as many as gave about 2 MB so far."""
+
+    def __init__(self, batches: Iterable[Sequence[Key]], first: int, most: int) -> None:
+        self._batches = batches
+        self._size = first
+        self._most = most
+
+    def __iter__(self) -> Iterator[Sequence[Key]]:
+        for batch in self._batches:
             start = 0
             while start < len(batch):
-                keys = batch[start : start + size]
-                start += len(keys)
-                width = 0
-                for lines in self._batch(keys, is_shared=is_shared):
-                    width += len(lines.text)
-                    yield lines
-                fitting = _BATCH_BYTES * len(keys) // max(1, width)
-                size = max(1, min(most, size * _GROWTH, fitting))
+                lot = batch[start : start + self._size]
+                start += len(lot)
+                yield lot
 
-    def _batch(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines]:
-        if not any(key in noted for noted in self._noted_keys for key in keys):
-            for lane in self._lanes:
-                lines = lane.lines(keys, is_shared=is_shared)
-                if lines is not None:
-                    return lines
-        return self._by_hand.lines(keys, is_shared=is_shared)
+    def measured(self, count: int, answer: Iterable[Lines]) -> Iterator[Lines]:
+        """The lines of a lot, which say how large later ones may be."""
+        width = 0
+        for lines in answer:
+            width += len(lines.text)
+            yield lines
+        fitting = _BATCH_BYTES * count // max(1, width)
+        self._size = max(1, min(self._most, self._size * _GROWTH, fitting))
 
 
-def quick_lanes(reader: Reader, table: Table, by_hand: ByHand) -> list[Lane]:
+def quick_lanes(
+    reader: Reader, table: Table, by_hand: ByHand, workers: Workers | None = None
+) -> list[Lane]:
     """The ways that fit all of the table's columns, the quickest first."""
     statements = reader.row_statements(table)
-    lanes: list[Lane] = [ByColumns(reader, table)]
-    if statements is not None:
-        lanes.insert(0, ByDatabase(reader, table, statements, by_hand))
-    return lanes
+    if statements is None:
+        return [ByColumns(reader, table)]
+    by_columns = ByColumns(reader, table, {Kind.JSON: documents})
+    return [ByDatabase(reader, table, statements, by_columns, by_hand, workers), by_columns]
 
 
 class ByHand:
@@ -142,60 +193,98 @@ def joined(model: str, texts: Iterable[bytes]) -> Iterator[Lines]:
 
 
 class ByDatabase:
-    """By the database; the rows that it leaves out are written by hand in their places."""
+    """By the database; the next ways write the rows that it leaves out, in their places."""
 
     rows = 5_000
 
     def __init__(
-        self, reader: Reader, table: Table, statements: RowStatements, by_hand: ByHand
+        self,
+        reader: Reader,
+        table: Table,
+        statements: RowStatements,
+        by_columns: ByColumns,
+        by_hand: ByHand,
+        workers: Workers | None = None,
     ) -> None:
+        self._found = self._whole = 0
         self._reader = reader
         self._table = table
         self._statements = statements
+        self._by_columns = by_columns
         self._by_hand = by_hand
+        kinds = [column.kind for column in table.key_columns]
+        self._has_places = len(kinds) == 1 and kinds[0] in _POSITIONAL
+        self._workers = workers if self._has_places else None
 
-    def lines(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines] | None:
+    @property
+    def is_worth_it(self) -> bool:
+        return self._found < _TRIED_ROWS or 4 * self._whole >= 3 * self._found
+
+    def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
         statement = self._statements.of(self._where(keys), len(keys), is_shared=is_shared)
-        found, whole, text = fetch_lines(self._reader.connection, statement)
+        if self._workers is not None:
+            answer = self._workers.ask(statement)
+        else:
+            answer = partial(fetch_lines, self._reader.connection, statement)
+        return lambda: self._lines(keys, *answer(), is_shared=is_shared)
+
+    def _lines(
+        self, keys: Sequence[Key], found: int, whole: int, text: bytes, *, is_shared: bool
+    ) -> Iterable[Lines] | None:
+        self._found += found
+        self._whole += whole
         if found == whole:
             return [Lines(self._table.name, found, text)]
-        if found != len(keys) or self._single_kind() not in _POSITIONAL:
+        if found != len(keys) or not self._has_places:
             return None
         return joined(self._table.name, self._mended(keys, text.split(b"\n"), is_shared=is_shared))
 
     def _mended(
         self, keys: Sequence[Key], texts: Sequence[bytes], *, is_shared: bool
     ) -> Iterator[bytes]:
-        left = (key for key, text in zip(keys, texts, strict=True) if not text)
-        written = self._by_hand.texts(left, is_shared=is_shared)
+        left = [key for key, text in zip(keys, texts, strict=True) if not text]
+        written = self._written(left, is_shared=is_shared)
         for text in texts:
             yield text or next(written)
 
-    def _where(self, keys: Sequence[Key]) -> Condition:
-        kind = self._single_kind()
-        if kind in _POSITIONAL:
-            return keys_condition(
-                self._reader.sql(self._table, self._table.key_names[0]), kind, keys
-            )
-        return self._reader.among(self._table, self._table.key_names, keys)
+    def _written(self, keys: Sequence[Key], *, is_shared: bool) -> Iterator[bytes]:
+        lots = Lots([keys], _FIRST_ROWS, self._by_columns.rows)
+        for lot in lots:
+            lines = self._by_columns.ask(lot, is_shared=is_shared)()
+            if lines is None:
+                lines = self._by_hand.lines(lot, is_shared=is_shared)
+            for some in lots.measured(len(lot), lines):
+                yield from some.text.split(b"\n") if some.count else ()
 
-    def _single_kind(self) -> Kind | None:
-        columns = self._table.key_columns
-        return columns[0].kind if len(columns) == 1 else None
+    def _where(self, keys: Sequence[Key]) -> Condition:
+        if self._has_places:
+            (column,) = self._table.key_columns
+            return keys_condition(self._reader.sql(self._table, column.name), column.kind, keys)
+        return self._reader.among(self._table, self._table.key_names, keys)
 
 
 class ByColumns:
-    """A batch's columns one after the other, as the driver gives their values."""
+    """A batch's columns one after the other, as the driver gives their values. `texts` are ways
+    for kinds of columns that win over those of the database's driver."""
 
     rows = 2_000
+    is_worth_it = True  # its next way is a last resort
 
-    def __init__(self, reader: Reader, table: Table) -> None:
+    def __init__(
+        self, reader: Reader, table: Table, texts: Mapping[Kind, Texts] | None = None
+    ) -> None:
         self._reader = reader
         self._table = table
         self._columns = columns_of(table)
-        self._encode = LineEncoder(table, {c.name: _texts(reader, table, c) for c in self._columns})
+        given = texts or {}
+        self._encode = LineEncoder(
+            table, {c.name: given.get(c.kind) or _texts(reader, table, c) for c in self._columns}
+        )
 
-    def lines(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines] | None:
+    def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
+        return partial(self._lines, keys, is_shared=is_shared)
+
+    def _lines(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines] | None:
         connection = self._reader.connection
         try:
             rows = self._reader.raw_rows(self._table, self._columns, keys)

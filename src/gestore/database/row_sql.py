@@ -126,9 +126,9 @@ def _text(column: Column, actual: ColumnType) -> _Piece | None:
 
 
 def _float(column: Column, actual: ColumnType) -> _Piece | None:
-    # Without a point or an exponent, JSON's number would be read as an integer.
+    # Without a point, JSON's number would be read as an integer; exponents Python writes elsewhere.
     made = (
-        "CASE WHEN strpos({0}, '.') > 0 OR strpos({0}, 'e') > 0 THEN {0}"
+        "CASE WHEN strpos({0}, 'e') > 0 THEN NULL WHEN strpos({0}, '.') > 0 THEN {0}"
         " WHEN {0} IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || {0} || '\"'"
         " ELSE {0} || '.0' END"
     )

@@ -43,6 +43,8 @@ _Converter: TypeAlias = "Callable[[Value], Value]"
 _BATCH_BYTES = 2_000_000
 _BATCH_ROWS = 2_000
 _FIRST_ROWS = 10
+# What drivers and Django's conversions raise at a value that is none of its kind.
+_UNREADABLE = (DatabaseError, ValueError, TypeError, AttributeError, ArithmeticError)
 # What a value takes beside its length.
 _NARROW_BYTES = 50
 NARROW = frozenset(
@@ -377,7 +379,7 @@ class Reader:
         where = self.among(table, table.key_names, keys)
         try:
             return self.select(table, table.columns, where, ordered=True, locked=locked)
-        except (DatabaseError, ValueError, OverflowError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             if self.connection.needs_rollback or not self.is_about_values(error):
                 raise
             raise self._unreadable(table, keys, error) from error
@@ -393,7 +395,7 @@ class Reader:
             try:
                 where = self.among(table, table.key_names, half)
                 self.select(table, table.columns, where)
-            except (DatabaseError, ValueError, OverflowError, ArithmeticError):
+            except _UNREADABLE:
                 candidates = half
             else:
                 candidates = candidates[len(half) :]

@@ -67,6 +67,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "-n", "--dry-run", action="store_true", help="show the plan and write nothing"
         )
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            metavar="N",
+            help="processes that read at once, on PostgreSQL (default: %(default)s)",
+        )
         parser.add_argument("-b", "--bucket", action="store_true", help="not available yet")
         add_walk(parser)
         add_database(parser)
@@ -92,6 +99,7 @@ class Command(BaseCommand):
                 form=_form(options, "jsonl"),
                 overwrite=options["overwrite"],
                 progress=console.progress(),
+                workers=options["workers"],
             )
         self._tell(console, report)
         if options["report"]:
