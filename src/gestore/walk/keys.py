@@ -146,7 +146,7 @@ class PlainKeys:
     def _flush(self) -> None:
         if self._keys:
             keys: set[Any] = self._keys
-            self._spill.push(sorted(keys))
+            self._spill.push([sorted(keys)])
             self._keys = set()
 
     def batches(self, size: int) -> Iterator[list[Key]]:
@@ -249,7 +249,7 @@ class IntegerKeys:
     def _flush(self) -> None:
         self._merge()
         if self._runs:
-            self._spill.push(self._runs.pop())
+            self._spill.push([self._runs.pop()])
 
     def __contains__(self, key: Key) -> bool:
         return any(_has(run, key) for run in self._runs) or key in self._spill  # type: ignore[arg-type]
@@ -400,7 +400,8 @@ class UUIDKeys:
         self._merge()
         if self._runs:
             run = self._runs.pop()
-            self._spill.push(run.parts(0, len(run)))
+            places = range(0, len(run), _CHUNK)
+            self._spill.push(run.parts(place, place + _CHUNK) for place in places)
 
     def __contains__(self, key: Key) -> bool:
         part: bytes = key.bytes  # type: ignore[attr-defined]

@@ -65,9 +65,9 @@ class Spill:
         self._codec = codec
         self._runs: list[_Run] = []
 
-    def push(self, keys: Sequence[Any]) -> None:
-        """Take in sorted keys that are not there yet."""
-        self._runs.append(_Run(self._codec, _cut([keys])))
+    def push(self, parts: Iterable[Sequence[Any]]) -> None:
+        """Take in sorted keys that are not there yet, in parts of any length."""
+        self._runs.append(_Run(self._codec, _cut(parts)))
         # Each run at least twice as long as the next.
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             self._merge_last()
