@@ -314,10 +314,10 @@ def _merged(left: array[int], right: array[int]) -> array[int]:
 
 
 class _UUIDCodec:
-    def encode(self, keys: Sequence[Any]) -> bytes:
+    def encode(self, keys: Sequence[bytes]) -> bytes:
         return b"".join(keys)
 
-    def decode(self, data: bytes) -> Sequence[Any]:
+    def decode(self, data: bytes) -> Sequence[bytes]:
         return PackedUUIDs(data).parts()
 
 
