@@ -73,11 +73,11 @@ def _not_written(path: Path, reason: str) -> ArchiveNotWritten:
     )
 
 
-def exists_already(name: object) -> ArchiveExists:
+def exists_already(
+    name: object, hint: str = "Choose another name, or add --overwrite to replace it."
+) -> ArchiveExists:
     """The refusal of a name that is taken."""
-    return ArchiveExists(
-        f"{name} exists already.", hint="Choose another name, or add --overwrite to replace it."
-    )
+    return ArchiveExists(f"{name} exists already.", hint=hint)
 
 
 def _give_name(part: Path, path: Path, *, overwrite: bool) -> None:
