@@ -231,7 +231,8 @@ td {{ vertical-align: top; }}
 </head>
 <body>
 <h1>Data of {objects}</h1>
-<p>As it was on {moment}. Each file is a table in CSV, which any spreadsheet opens. A cell that begins
+<p>As it was on {moment}. Each file is a table in CSV, which any spreadsheet opens. A cell that
+begins
 with an apostrophe holds a text that a spreadsheet would take for a formula.</p>
 <table>
 <thead><tr><th>File</th><th class="count">Rows</th><th>Columns</th></tr></thead>
