@@ -128,7 +128,9 @@ def test_memory_stays_flat(identity: object) -> None:
 @pytest.mark.skipif(not which("age"), reason="the program age is not installed")
 def test_the_program_age_and_this_read_each_other(tmp_path: Path) -> None:
     key, public = tmp_path / "key.txt", ""
-    made = subprocess.run(["age-keygen", "-o", str(key)], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        ["age-keygen", "-o", str(key)], capture_output=True, text=True, check=True
+    )
     public = made.stderr.split()[-1]
     data = b"a customer\n" * 100_000
     ours = tmp_path / "ours.age"

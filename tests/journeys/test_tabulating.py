@@ -1,0 +1,105 @@
+"""Can a person read what is handed out, and is it all there?"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from gestore import tabulating
+from gestore.errors import ArchiveExists, NotFound, UsageError
+from gestore.tabulating import tabulate_objects
+from tests.zoo import rows
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def clock() -> datetime:
+    return datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def ada() -> User:
+    return User.objects.create_user(
+        "ada", "=cmd@example.org", first_name='A"d, a', last_name="@Łove\nlace", is_staff=True
+    )
+
+
+def read(data: bytes) -> list[list[str]]:
+    assert data.startswith(b"\xef\xbb\xbf")
+    return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def test_a_zip_of_tables_with_a_page(ada: User, tmp_path: Path) -> None:
+    target = tmp_path / "ada.zip"
+    report = tabulate_objects([f"auth.User.{ada.pk}"], str(target), clock=clock)
+    assert report.rows_by_model == {"auth.User": 1, "demoapp.Profile": 1}
+    with zipfile.ZipFile(target) as packed:
+        assert packed.testzip() is None
+        assert sorted(packed.namelist()) == ["auth.user.csv", "demoapp.profile.csv", "index.html"]
+        heading, row = read(packed.read("auth.user.csv"))
+        page = packed.read("index.html").decode()
+    told = dict(zip(heading, row, strict=True))
+    assert told["Username"] == "ada"
+    assert told["First name"] == 'A"d, a'
+    assert told["Last name"] == "'@Łove\nlace"
+    assert told["Email address"] == "'=cmd@example.org"
+    assert (told["Staff status"], told["Superuser status"]) == ("yes", "no")
+    assert told["Last login"] == ""
+    assert f"Data of auth.User.{ada.pk}" in page
+    assert "2026-03-01 12:30 UTC" in page
+    assert "cannot be imported" in page
+    links = re.findall(r'href="([^"]+)">([^<]+)<', page)
+    assert links == [("auth.user.csv", "Users"), ("demoapp.profile.csv", "Profiles")]
+
+
+def test_a_folder_for_the_whole_zoo(tmp_path: Path) -> None:
+    """Every kind of column is shown, and every row is there."""
+    there = rows.populate("default", menageries=1)
+    report = tabulate_objects([there.root.reference], str(tmp_path / "zoo"))
+    assert report.row_count > 300
+    for label, count in report.rows_by_model.items():
+        data = (tmp_path / "zoo" / f"{label.lower()}.csv").read_bytes()
+        assert len(read(data)) == count + 1
+
+
+def test_nothing_is_left_of_what_failed(
+    ada: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*call: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tabulating, "write_page", full)
+    for name in ("ada.zip", "ada"):
+        with pytest.raises(Exception, match="No space left"):
+            tabulate_objects([f"auth.User.{ada.pk}"], str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_is_not_replaced_unasked(ada: User, tmp_path: Path) -> None:
+    reference = f"auth.User.{ada.pk}"
+    for name in ("ada.zip", "ada"):
+        tabulate_objects([reference], str(tmp_path / name), clock=clock)
+        with pytest.raises(ArchiveExists):
+            tabulate_objects([reference], str(tmp_path / name))
+    tabulate_objects([reference], str(tmp_path / "ada.zip"), overwrite=True)
+    with pytest.raises(UsageError, match="A folder is never replaced"):
+        tabulate_objects([reference], str(tmp_path / "ada"), overwrite=True)
+    with pytest.raises(NotFound):
+        tabulate_objects(["auth.User.0"], str(tmp_path / "nobody.zip"))
+    assert not (tmp_path / "nobody.zip").exists()
+
+
+def test_page_escapes_what_it_shows(ada: User, tmp_path: Path) -> None:
+    reference = "auth.User:username=ada"
+    tabulate_objects([reference], str(tmp_path / "ada"))
+    page = (tmp_path / "ada" / "index.html").read_text()
+    assert html.escape(reference) in page
+    assert "<script" not in page
