@@ -3,9 +3,14 @@ tests that ask for them."""
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from shutil import which
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -55,9 +60,12 @@ def gcs(bucket: str = "archives") -> Iterator[dict[str, Any]]:
     pytest.importorskip("storages")
     port = free_port()
     server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket=bucket)
-    server.start()
     from google.auth.credentials import AnonymousCredentials
 
+    server.start()
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    # The library's own way to another address than Google's.
+    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
     try:
         yield {
             "BACKEND": "storages.backends.gcloud.GoogleCloudStorage",
@@ -65,8 +73,76 @@ def gcs(bucket: str = "archives") -> Iterator[dict[str, Any]]:
                 "bucket_name": bucket,
                 "project_id": "tests",
                 "credentials": AnonymousCredentials(),
-                "custom_endpoint": f"http://127.0.0.1:{port}",
             },
         }
     finally:
         server.stop()
+        if before is None:
+            del os.environ["STORAGE_EMULATOR_HOST"]
+        else:
+            os.environ["STORAGE_EMULATOR_HOST"] = before
+
+
+# The emulator's own account and key: its manual prints them.
+_AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+@contextmanager
+def azure(container: str = "archives") -> Iterator[dict[str, Any]]:
+    """Azure's protocol, by Azurite; what comes is an entry of STORAGES."""
+    blob = pytest.importorskip("azure.storage.blob")
+    pytest.importorskip("storages")
+    program = os.environ.get("AZURITE_BLOB") or which("azurite-blob")
+    if not program:
+        pytest.skip("azurite-blob is not installed (npm install azurite; AZURITE_BLOB names it)")
+    port = free_port()
+    words = [program, "--blobPort", str(port), "--silent", "--skipApiVersionCheck"]
+    with TemporaryDirectory() as folder:
+        process = subprocess.Popen([*words, "--location", folder], stdout=subprocess.DEVNULL)
+        connection = (
+            f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={_AZURE_KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
+        )
+        try:
+            _wait_for(port)
+            blob.BlobServiceClient.from_connection_string(connection).create_container(container)
+            yield {
+                "BACKEND": "storages.backends.azure_storage.AzureStorage",
+                "OPTIONS": {"azure_container": container, "connection_string": connection},
+            }
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    pytest.fail("the emulator did not start")
+
+
+@contextmanager
+def folder() -> Iterator[dict[str, Any]]:
+    """Django's own storage of plain files."""
+    with TemporaryDirectory() as path:
+        yield {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": path},
+        }
+
+
+SHELVES = {"folder": folder, "s3": s3, "gcs": gcs, "azure": azure}
+
+
+def settings_with(entry: dict[str, Any], alias: str = "vault") -> dict[str, Any]:
+    """STORAGES, with the entry under the alias."""
+    return {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        alias: entry,
+    }
