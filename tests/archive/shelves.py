@@ -127,9 +127,9 @@ def _wait_for(port: int) -> None:
 
 
 @contextmanager
-def folder() -> Iterator[dict[str, Any]]:
+def folder(name: str = "archives") -> Iterator[dict[str, Any]]:
     """Django's own storage of plain files."""
-    with TemporaryDirectory() as path:
+    with TemporaryDirectory(suffix=name) as path:
         yield {
             "BACKEND": "django.core.files.storage.FileSystemStorage",
             "OPTIONS": {"location": path},

@@ -133,7 +133,7 @@ def test_absent_and_too_large(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("kind", ["s3", "gcs", "azure"])
 def test_wrong_bucket_credentials_and_network_are_one_line(kind: str) -> None:
-    with SHELVES[kind]() as entry:
+    with SHELVES[kind]("elsewhere") as entry:
         for options in _wrong(kind, entry["OPTIONS"]):
             with override_settings(STORAGES=settings_with({**entry, "OPTIONS": options})):
                 shelf = Shelf("vault", storages["vault"])
