@@ -34,7 +34,7 @@ check: $(VENV)/.gestore-dev  ## lint, formatting, types, who imports whom
 docs: $(VENV)/.venv  ## check that every link in the documentation leads somewhere
 	@$(BIN)/python .ci/check_links.py
 
-bench: $(VENV)/.gestore-dev  ## run the timed trips and print their figures
+bench: $(VENV)/.gestore-dev  ## time a tenant's way beside hand-written SQL and Django's own
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(VENV)/.gestore-dev  ## format the code and mend what ruff can mend

@@ -39,14 +39,14 @@ def count_postgresql() -> None:
             setattr(cursor, call, _counting(getattr(cursor, call)))
     plans = os.environ.get("BENCH_PLANS")
     if plans:
-        _keep_plans(psycopg.Connection, plans)
+        _keep_plans(psycopg, plans)
 
 
-def _keep_plans(connection: Any, plans: str) -> None:
-    connect = connection.connect.__func__
+def _keep_plans(driver: Any, plans: str) -> None:
+    connect = driver.connect
 
-    def connected(cls: Any, *words: Any, **named: Any) -> Any:
-        opened = connect(cls, *words, **named)
+    def connected(*words: Any, **named: Any) -> Any:
+        opened = connect(*words, **named)
 
         def keep(diagnostic: Any) -> None:
             with Path(plans).open("a", encoding="utf-8") as file:
@@ -55,7 +55,7 @@ def _keep_plans(connection: Any, plans: str) -> None:
         opened.add_notice_handler(keep)
         return opened
 
-    connection.connect = classmethod(connected)
+    driver.connect = connected
 
 
 def count_mariadb() -> None:

@@ -1,4 +1,4 @@
-"""How does Django itself do the same? Its serializer, and `Model.delete()`; `loaddata` is a command.
+"""How does Django itself do the same? Its serializer, and `Model.delete()`.
 
 `python -m benchmarks.peers serialize FIXTURE` or `delete`, on the tenant of the school platform.
 """

@@ -18,7 +18,13 @@ TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 CONFLICTS_TITLES = {name: f"Conflict search: {title}" for name, title in TITLES.items()}
 REMOVAL_TITLES = {name: f"Removal: {title}" for name, title in TITLES.items()}
 KEYS_TITLE = "Keys in memory"
+TENANT_TITLES = {name: f"A tenant: {title}" for name, title in TITLES.items()}
+SPARSE_TITLES = {name: f"A needle: {title}" for name, title in TITLES.items()}
+NARROW_TITLE = "Ten million keys"
 _ORDER = [
+    *TENANT_TITLES.values(),
+    *SPARSE_TITLES.values(),
+    NARROW_TITLE,
     *TITLES.values(),
     *CONFLICTS_TITLES.values(),
     *REMOVAL_TITLES.values(),
@@ -28,8 +34,21 @@ _HEAD = """\
 # Benchmarks
 
 Made by `make bench` (`python -m benchmarks --help`) on one machine, with other work beside it: the
-ratios are the message. The object is a language of the demo library, with all its books, their
-copies, reviews and notes, and what those point at. Every command is a process of its own. Its
+ratios are the message.
+
+*A tenant* (`python -m benchmarks`) is one organisation of a school platform, among as many rows of
+others: it goes out, comes in where the others are, and goes away; by hand (the limit: COPY, `LOAD
+DATA`, `executemany` and DELETEs of somebody who knows the schema), by Gestore, and by Django. All
+take turns, the start of each process is part of its time, and the figures are medians. "× by hand"
+is the time in that of the limit, "× JSON" in that of rows written as JSON by hand, "× its CPU" the
+same of processor time, client and server together; "server" is what the database's server took (on
+MariaDB for all its clients). Every result is held against SQL: the archive value by value, the rows
+that came by a digest of each table, those of the others likewise. Django's serializer is WRONG as
+it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead to.
+*A needle* is such a tenant of 1,000 rows among ever more of others.
+
+The other sections are about a language of the demo library, with all its books, their copies,
+reviews and notes, and what those point at. Every command is a process of its own. Its
 processor time and its peak of memory are the operating system's figures, without those of the
 database server. Exports and imports ran with `DEBUG` on; what arrived was counted with SQL.
 

@@ -1,7 +1,7 @@
 """How much processor time does the database's server spend on a program? Read from /proc.
 
-On PostgreSQL it is that of the processes that serve one database, looked at many times a second: the
-last hundredth of each is missed. On MariaDB it is that of the whole server, other people's work
+On PostgreSQL it is that of the processes that serve one database, looked at many times a second:
+the last hundredth of each is missed. On MariaDB it is that of the whole server, other people's work
 included. Zero on SQLite, which has none, and None where there is no such /proc.
 """
 

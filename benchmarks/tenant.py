@@ -1,8 +1,8 @@
 """How near to hand-written SQL is Gestore, and how far from Django's own ways? Side by side.
 
 A tenant of the school platform goes out, comes in and goes away, among as many rows of others: by
-hand (the limit), by Gestore, by Django. Each is a process of its own, each several times in turn, and
-every result is held against SQL. What is fast and wrong is called wrong.
+hand (the limit), by Gestore, by Django. Each is a process of its own, each several times in turn,
+and every result is held against SQL. What is fast and wrong is called wrong.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class Site:
     vendor: str
     folder: Path
     rows: int
+    tag: str = ""
     source_proof: Proof = field(default_factory=dict)
     other_proof: Proof = field(default_factory=dict)
 
@@ -127,7 +128,7 @@ class Site:
         """The database as its driver names it."""
         if self.vendor == "sqlite":
             return str(self.folder / f"{part}.sqlite3")
-        return f"gestore_bench_{os.getpid()}_{part}"
+        return f"gestore_bench_{os.getpid()}{self.tag}_{part}"
 
     def file(self, name: str) -> Path:
         return self.folder / name
@@ -175,10 +176,10 @@ class Site:
 
 
 @contextmanager
-def site(vendor: str, rows: int) -> Iterator[Site]:
+def site(vendor: str, rows: int, tag: str = "") -> Iterator[Site]:
     """A site without databases yet; they and the files are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="gestore-bench-") as name:
-        made = Site(vendor, Path(name), rows)
+        made = Site(vendor, Path(name), rows, tag)
         try:
             yield made
         finally:

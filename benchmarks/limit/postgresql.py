@@ -106,10 +106,8 @@ def load(name: str, folder: Path) -> None:
         for table in COLUMNS:
             if table == "school_tag":
                 continue
-            with (
-                (folder / table).open("rb") as file,
-                cursor.copy(f"COPY {table} FROM STDIN") as copy,
-            ):
+            copied = f"COPY {table} FROM STDIN"
+            with (folder / table).open("rb") as file, cursor.copy(copied) as copy:
                 while block := file.read(_BLOCK):
                     copy.write(block)
             if table != "school_submission":

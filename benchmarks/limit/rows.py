@@ -40,7 +40,9 @@ def comments(uuid_text: str, number_text: str) -> str:
 def ids(uuid_text: str, number_text: str) -> Mapping[str, str]:
     """Keys of the tenant's rows, by table, pointed-at tables first."""
     return {
-        "school_tag": f"SELECT DISTINCT tag_id FROM school_course_tags WHERE course_id IN ({_COURSES})",
+        "school_tag": (
+            f"SELECT DISTINCT tag_id FROM school_course_tags WHERE course_id IN ({_COURSES})"
+        ),
         "school_organisation": f"SELECT id FROM school_organisation WHERE slug = '{TENANT}'",
         "school_user": _USERS,
         "school_topic": f"SELECT id FROM school_topic WHERE organisation_id = {_ORGANISATION}",

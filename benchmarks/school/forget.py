@@ -1,4 +1,4 @@
-"""How does Gestore forget what it did here? `python -m benchmarks.school.forget` empties its tables.
+"""How does Gestore forget what it did here? `python -m benchmarks.school.forget`.
 
 An archive that was imported before is known; what is measured is the first time.
 """

@@ -118,7 +118,8 @@ def _own(dialect: _Dialect, slug: str) -> dict[str, str]:
     on_courses = dialect.number_text.format("k.id")
     comments = (
         f"SELECT id FROM school_comment WHERE author_id IN ({users})"
-        f" UNION SELECT id FROM school_comment WHERE content_type_id = {_TYPES.format('submission')}"
+        " UNION SELECT id FROM school_comment"
+        f" WHERE content_type_id = {_TYPES.format('submission')}"
         f" AND object_id IN (SELECT {on_submissions} FROM ({submissions}) k)"
         f" UNION SELECT id FROM school_comment WHERE content_type_id = {_TYPES.format('course')}"
         f" AND object_id IN (SELECT {on_courses} FROM ({courses}) k)"
@@ -188,12 +189,13 @@ _WORDS = {
     ),
     "school_submission": (
         (
-            "t.id u.email c.title p.title r.email t.title t.body t.answers t.score t.weight t.attempt"
-            " t.state t.is_late t.time_spent t.due_on t.submitted_at t.reviewed_at"
+            "t.id u.email c.title p.title r.email t.title t.body t.answers t.score t.weight"
+            " t.attempt t.state t.is_late t.time_spent t.due_on t.submitted_at t.reviewed_at"
         ),
         (
-            "JOIN school_enrolment e ON e.id = t.enrolment_id JOIN school_user u ON u.id = e.user_id"
-            " JOIN school_course c ON c.id = e.course_id LEFT JOIN school_topic p ON p.id = t.topic_id"
+            "JOIN school_enrolment e ON e.id = t.enrolment_id"
+            " JOIN school_user u ON u.id = e.user_id JOIN school_course c ON c.id = e.course_id"
+            " LEFT JOIN school_topic p ON p.id = t.topic_id"
             " LEFT JOIN school_user r ON r.id = t.reviewer_id"
         ),
     ),

@@ -98,7 +98,8 @@ class PostgreSQL:
 
     def drop(self) -> None:
         with self.connect("postgres") as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{self._name}"')
+            # A run that broke off may have left a program behind.
+            connection.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
 
     def clone(self, name: str) -> None:
         with self.connect("postgres") as connection:

@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
 import django
 from django.db import connections
@@ -56,7 +54,7 @@ from .schema.table import Table
 from .sweeping import Doubt, Sweep, refuse_differing, sweep_of, swept
 from .version import __version__
 from .walk.closure import Closure, Status
-from .walk.keys import KeySet
+from .walk.keys import KeySet, PackedUUIDs
 
 _MOST_ATTEMPTS = 3
 Confirm = Callable[["DeletePlan"], bool]
@@ -235,18 +233,16 @@ def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> Del
 def _fingerprint(sets: Iterable[KeySet]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for keys in sets:
-        for batch in keys.batches(10_000):
-            digest.update(_packed(batch))
+        for batch in keys.packed(10_000):
+            digest.update(_bytes(batch))
     return digest.hexdigest()
 
 
-def _packed(keys: Sequence[Key]) -> bytes:
-    """Keys of one table as bytes; millions of integers and UUIDs without their texts."""
-    if all(type(key) is int for key in keys):
-        with suppress(OverflowError):
-            return array("q", cast("Sequence[int]", keys)).tobytes()
-    if all(type(key) is UUID for key in keys):
-        return b"".join([cast("UUID", key).bytes for key in keys])
+def _bytes(keys: Sequence[Key]) -> bytes:
+    if isinstance(keys, array):
+        return keys.tobytes()
+    if isinstance(keys, PackedUUIDs):
+        return keys.data
     return repr(keys).encode("utf-8", "surrogatepass")
 
 

@@ -11,6 +11,7 @@
     ├── LoadFailed               the database refused a row; everything was rolled back
     │   └── Overtaken            another writer took its key or unique value since the check
     ├── DatabaseFailed           the database did not answer, was locked, or broke off
+    ├── NoRoom                   a temporary file could not be written
     ├── ArchiveError             anything about the file
     │   ├── ArchiveExists        it is there already
     │   ├── ArchiveNotWritten    it could not be written
@@ -191,6 +192,10 @@ class Overtaken(LoadFailed):
 
 class DatabaseFailed(GestoreError):
     """The database did not answer, was locked, or broke off; the transaction is rolled back."""
+
+
+class NoRoom(GestoreError):
+    """What is too much for memory did not fit into a temporary file."""
 
 
 class ArchiveError(GestoreError):

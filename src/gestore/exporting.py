@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 
 import django
+from django.db import connections
 
 from . import conf
+from .archive.columns import Lines
 from .archive.encoding import Changed, RowEncoder, key_encoder
 from .archive.manifest import (
     FORMAT_VERSION,
@@ -21,9 +25,11 @@ from .archive.manifest import (
     Manifest,
     TableEntry,
 )
-from .archive.writer import Destination, Written, write_archive
+from .archive.writer import Destination, Written, write_lines
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
+from .database.row_lines import RowLines
+from .database.row_workers import Workers, started
 from .errors import Finding, GestoreError, Refused, Severity
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
@@ -33,6 +39,10 @@ from .schema.table import Table
 from .version import __version__
 from .walk.closure import Status
 from .walk.keys import KeySet
+
+_BATCH_KEYS = 50_000
+_NAME = re.compile(r"^Name:(.*)$", re.MULTILINE)
+_VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE)
 
 Clock = Callable[[], datetime]
 
@@ -71,22 +81,34 @@ def export_objects(
     overwrite: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    workers: int = 1,
 ) -> ExportReport:
     """Write the objects and all that belongs to them into the archive `output`.
 
     `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`; `-` is standard output, in the form
-    that `form` says in the same way. The file appears whole or not at all.
+    that `form` says in the same way. The file appears whole or not at all. On PostgreSQL reading
+    is shared out over so many processes as `workers` says; the archive is the same.
     Raises any `GestoreError`; `Refused` carries its findings.
     """
     destination = Destination.parse(output, form=form, overwrite=overwrite)
     destination.check()
     listener = progress or Silence()
-    with walked(references, options or WalkOptions(), progress=listener) as walk_done:
+    walk_options = options or WalkOptions()
+    with (
+        _started(walk_options.database, workers) as hands,
+        walked(references, walk_options, progress=listener) as walk_done,
+    ):
         findings = tuple(plan_findings(walk_done))
         if any(finding.severity is Severity.ERROR for finding in findings):
             raise Refused("Nothing was exported: the archive could not be imported.", findings)
         written = write_walked(
-            walk_done, references, options or WalkOptions(), destination, listener, clock or now
+            walk_done,
+            references,
+            walk_options,
+            destination,
+            listener,
+            clock or now,
+            workers=hands,
         )
         return ExportReport(
             written,
@@ -94,6 +116,13 @@ def export_objects(
             _counts(walk_done, Status.SHARED),
             findings,
         )
+
+
+def _started(database: str, workers: int) -> AbstractContextManager[Workers | None]:
+    """The processes that read besides this one, which walks; none for one worker."""
+    if workers == 1 or database not in connections:
+        return nullcontext()
+    return started(connections[database], workers)
 
 
 def write_walked(
@@ -104,12 +133,16 @@ def write_walked(
     progress: Progress,
     clock: Clock,
     changed: Changed | None = None,
+    workers: Workers | None = None,
 ) -> Written:
     """Write the archive of a walk. `changed` are the keys of the rows that a removal changes, by
     relation: such a row says which of its pointers they are."""
     manifest = _manifest(walk_done, references, options, clock)
     progress.begin("Exporting", manifest.row_count)
-    written = write_archive(destination, manifest, walked_rows(walk_done, progress, changed))
+    if workers is not None:
+        workers.join(walk_done.connection)
+    lines = walked_lines(walk_done, progress, changed, workers)
+    written = write_lines(destination, manifest, lines)
     progress.end()
     if written.row_count != manifest.row_count:
         raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")
@@ -168,12 +201,18 @@ def installed_libraries() -> dict[str, str]:
 @cache
 def _distributions() -> tuple[tuple[str, str], ...]:
     # A process has the libraries it began with, and to read of them all takes a while.
-    found = {
-        str(name): distribution.version
-        for distribution in metadata.distributions()
-        if (name := distribution.metadata["Name"])
-    }
-    return tuple(sorted(found.items()))
+    found = (_named(distribution) for distribution in metadata.distributions())
+    return tuple(sorted({name: version for name, version in found if name}.items()))
+
+
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Its name and version: two lines of a long text, which the library would parse whole."""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    header = text.partition("\n\n")[0]
+    name, version = _NAME.search(header), _VERSION.search(header)
+    if name is None or version is None:
+        return str(distribution.metadata["Name"] or ""), str(distribution.version or "")
+    return name[1].strip(), version[1].strip()
 
 
 def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
@@ -222,6 +261,31 @@ def walked_rows(
                 for row in rows:
                     yield encode(row, is_shared=status is Status.SHARED)
                 progress.advance(len(rows))
+
+
+def walked_lines(
+    walk_done: Walked,
+    progress: Progress,
+    changed: Changed | None = None,
+    workers: Workers | None = None,
+) -> Iterator[Lines]:
+    """The same rows as they stand in an archive, many at a time."""
+    for table in walk_done.closure.tables():
+        dangling = list(_dangling_of(walk_done, table))
+        rows = RowLines(
+            walk_done.reader,
+            table,
+            RowEncoder(table, dangling, changed or {}),
+            is_noted=bool(dangling),
+            workers=workers,
+            noted_keys=[k for r, k in (changed or {}).items() if r.source == table.name],
+        )
+        taken = walk_done.closure.taken[table.name]
+        for status in Status:
+            keys = taken.of(status).packed(_BATCH_KEYS)
+            for lines in rows.of(keys, is_shared=status is Status.SHARED):
+                yield lines
+                progress.advance(lines.count)
 
 
 def _dangling_of(walk_done: Walked, table: Table) -> Iterator[tuple[Relation, KeySet]]:

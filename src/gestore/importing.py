@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from . import conf
 from .archive.manifest import Manifest
-from .archive.reader import ArchiveReader, open_archive
+from .archive.reader import ArchiveReader, Lot, open_archive
 from .archive.storage import read_text, write_text
 from .archive.values import TimeZones
 from .database.insert import Writer
@@ -25,6 +25,7 @@ from .errors import (
     Finding,
     Findings,
     GestoreError,
+    LoadFailed,
     NotFound,
     Overtaken,
     Refused,
@@ -45,10 +46,12 @@ from .load.resolutions import document as resolutions_document
 from .load.resolutions import read as read_resolutions
 from .load.rewriting import Rewriting
 from .load.schema_check import SiteState, check_schema
+from .load.spool import Spool
 from .load.strategies import Strategies, Strategy
+from .load.together import Together
 from .load.translation import Translation
 from .load.verdicts import Examination
-from .load.verify import read_back, verify
+from .load.verify import dangling, read_back, verify
 from .load.versions import key_as_json
 from .memory import Memory, remembers
 from .numbering import draw_keys, key_overflows
@@ -215,6 +218,8 @@ class _Import:
         self.decoding = Decoding(graph, self.manifest, self.zones, self.resolutions.values_of)
         self.reader = Reader(self.connection, graph)
         self.writer = Writer(self.connection, graph)
+        self.target = Target(self.reader, self.writer)
+        self.spool: Spool | None = None
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
@@ -225,7 +230,10 @@ class _Import:
         self._stop_if(Severity.ERROR, "Nothing was imported: the archive does not fit this site.")
         memory = self._memory()
         # Two imports of one archive come one after the other: the second finds everything there.
-        with loading(self.connection, keep=not self.options.dry_run, name=memory.sha256):
+        with (
+            self._spooling(),
+            loading(self.connection, keep=not self.options.dry_run, name=memory.sha256),
+        ):
             keymap = self._resolve_external()
             self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
             self.leavings = Leavings(self.graph)
@@ -240,6 +248,17 @@ class _Import:
             if not self.options.dry_run:
                 number = memory.remember(self.archive.name, examination, loaded)
         return self._report(examination, loaded, number)
+
+    @contextmanager
+    def _spooling(self) -> Iterator[None]:
+        """Rows are decided many at once where each of them is as an exporter wrote it."""
+        is_plain = self.manifest.format_version > 1 and not self.renames
+        if not (DECIDES_TOGETHER and is_plain and not len(self.resolutions)):
+            yield
+            return
+        with closing(Spool()) as self.spool:
+            yield
+        self.spool = None
 
     def _memory(self) -> Memory:
         database = self.connection.alias
@@ -307,7 +326,7 @@ class _Import:
         ground = Ground(
             self.graph,
             self.decoding,
-            Target(self.reader, self.writer),
+            self.target,
             strategies,
             keymap,
             rewriting=self.rewriting,
@@ -323,13 +342,21 @@ class _Import:
         """Examine until nothing changes: rows of a circle look ahead at what is not decided."""
         for number in range(_MOST_EXAMINATIONS):
             examiner = self._examiner(keymap, is_first=number == 0)
-            examination = examiner.examine(self._counted_rows())
+            examination = self._examined(examiner)
             if examination.is_settled:
                 return examiner, examination
         raise GestoreError(
             "What becomes of rows that point at each other in a circle cannot be settled.",
             hint="Name a strategy for their models, or resolve them by hand.",
         )
+
+    def _examined(self, examiner: Examiner) -> Examination:
+        if self.spool is None:
+            return examiner.examine(self._counted_rows())
+        self.spool.begin()
+        ground = examiner.ground
+        together = Together(ground, self.target, self.writer, self.rewriting, self.spool)
+        return examiner.examine_lots(self._counted_lots(), together, self.spool)
 
     def _examine(self, keymap: KeyMap) -> Examination:
         self._stop_if(Severity.ERROR, "Nothing was imported: external rows are missing here.")
@@ -368,6 +395,11 @@ class _Import:
             self.progress.advance(1)
             yield row
 
+    def _counted_lots(self) -> Iterator[Lot]:
+        for lot in self.archive.lots():
+            self.progress.advance(len(lot))
+            yield lot
+
     def _ending_findings(self) -> list[Finding]:
         assert self.archive.ending is not None
         findings = self.archive.ending.findings(self.archive.name)
@@ -380,23 +412,34 @@ class _Import:
     def _load(self, examination: Examination) -> Loaded:
         self.progress.begin("Loading", examination.loaded_count)
         loader = Loader(self.graph, self.decoding, examination, self.writer, self.rewriting)
-        loaded = loader.load(self._rows, self.progress.advance)
+        loaded = loader.load(self._rows, self.progress.advance, self.spool)
         self.progress.end()
         self.findings.extend(loader.suspects())
         return loaded
 
     def _verify(self, loaded: Loaded, examination: Examination) -> None:
         self.progress.begin("Verifying")
-        found = list(verify(self.graph, loaded, self.reader))
+        proved: set[str] = set()
+        if not loaded.was_unchecked:
+            proved = self.writer.checks_itself(self.graph.relations)
+        found = list(verify(self.graph, loaded, self.reader, proved))
         if self.options.verify and not found:
             found = list(self._read_back(examination))
+        self._roll_back_if(found)
+        try:
+            self.writer.settle(self.graph.tables[name] for name in loaded.keys_by_table)
+        except LoadFailed:
+            # The database says that a pointer leads nowhere, and not always whose.
+            self._roll_back_if(list(dangling(self.graph, loaded, self.reader)))
+            raise
+        self.progress.end()
+
+    def _roll_back_if(self, found: Sequence[Finding]) -> None:
         if found:
             transaction.set_rollback(True, using=self.connection.alias)
             raise Refused(
                 "Everything was rolled back: what was written is not what should be there.", found
             )
-        self.writer.settle(self.graph.tables[name] for name in loaded.keys_by_table)
-        self.progress.end()
 
     def _read_back(self, examination: Examination) -> Iterator[Finding]:
         translation = Translation(self.graph, self.decoding, examination.keymap, self.rewriting)
@@ -467,6 +510,8 @@ class _Import:
         )
 
 
+# Off in tests only: each row is then decided by itself, to the same end.
+DECIDES_TOGETHER = True
 _MOST_ATTEMPTS = 3
 _MOST_EXAMINATIONS = 50
 

@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from . import conf
+from .archive.encoding import keys_encoder
 from .database import records
 from .load.decoding import Decoding
 from .load.keymap import KeyMap
 from .load.loader import Loaded
 from .load.verdicts import Examination
-from .load.versions import key_as_json
-from .rows import Key, batches
-from .walk.keys import KeySet, empty_keys
+from .rows import JsonValue, Key, batches
+from .walk.keys import KeySet, PackedUUIDs, empty_keys
+
+_LOT_KEYS = 10_000
 
 
 def remembers(database: str) -> bool:
@@ -74,25 +76,33 @@ class Memory:
             person=person(),
             rows={self.graph.tables[n].label: c for n, c in loaded.rows_by_table.items()},
         )
-        pairs = ((n, self._pairs(n, examination, loaded)) for n in loaded.keys_by_table)
-        return records.remember(self.database, entry, pairs)
+        lots = ((n, self._lots(n, examination, loaded)) for n in loaded.keys_by_table)
+        return records.remember(self.database, entry, lots)
 
-    def _pairs(
+    def _lots(
         self, name: str, examination: Examination, loaded: Loaded
-    ) -> Iterator[records.KeyPair]:
+    ) -> Iterator[records.KeyLot]:
         """The inserted rows of a table: those with a changed key first, then the others."""
         table = self.graph.tables[name]
+        encode = keys_encoder(table)
         inserted = loaded.keys_by_table[name]
         changed = empty_keys(table)
-        for lot in batches(examination.keymap.changed((name, table.key_names)), 10_000):
-            mine = [(source, target) for source, target in lot if target in inserted]
-            changed.add(target for _, target in mine)
-            for source, target in mine:
-                yield records.KeyPair(key_as_json(table, source), key_as_json(table, target))
-        for keys in inserted.batches(10_000):
-            for key in changed.missing(keys):
-                encoded = key_as_json(table, key)
-                yield records.KeyPair(encoded, encoded)
+        for lot in batches(examination.keymap.changed((name, table.key_names)), _LOT_KEYS):
+            mine = {target: source for source, target in lot}
+            for target in inserted.missing(mine):
+                del mine[target]
+            if mine:
+                changed.add(mine)
+                yield records.KeyLot(encode([*mine.values()]), encode([*mine]))
+        for keys in inserted.packed(_LOT_KEYS):
+            same = changed.lacking(keys) if len(changed) else keys
+            if same:
+                texts = _uuid_texts(same) if isinstance(same, PackedUUIDs) else encode(same)
+                yield records.KeyLot(texts)
+
+
+def _uuid_texts(uuids: PackedUUIDs) -> list[JsonValue]:
+    return [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in uuids.hexes()]
 
 
 def person() -> str:

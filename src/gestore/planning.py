@@ -22,6 +22,7 @@ from .schema.policy import Follow, Policies, Policy, resolve
 from .schema.relation import Relation
 from .schema.table import Table
 from .walk.closure import Closure, Status
+from .walk.keys import KeySet
 from .walk.trail import Direction, Link, Trail
 from .walk.walker import Roots, walk
 
@@ -218,8 +219,8 @@ def plan_objects(
     `ConfigurationError` or `SnapshotError`.
     """
     options = options or WalkOptions()
-    trail = Trail()
-    with walked(references, options, trail, progress) as walk_done:
+    with walked(references, options, progress=progress) as walk_done:
+        trail = _trail(walk_done, options, is_wanted=bool(why))
         other_roots, other_count = _other_roots(walk_done, trail)
         return Plan(
             references=tuple(references),
@@ -272,31 +273,44 @@ def _not_taken(walk_done: Walked) -> Iterator[NotTaken]:
 
 def _count_not_taken(walk_done: Walked, relation: Relation, table: Table) -> int:
     """Rows that point at taken rows and are not taken: counted by the database, minus those of
-    them that are taken."""
+    them that are taken. Where the walk took all that point, nobody is asked."""
     closure, reader = walk_done.closure, walk_done.reader
     taken = closure.taken_of(table.name)
     sources = closure.taken_of(relation.source)
+    targets = [
+        taken.of(status)
+        for status in Status
+        if (relation.name, table.name, status) not in closure.exhausted and len(taken.of(status))
+    ]
+    if not targets:
+        return 0
     if relation.is_generic or not relation.points_at_key:
         return sum(
-            len(sources.missing(pointing))
-            for status in Status
-            for batch in taken.batches(status, reader.batch_keys)
+            len(sources.lacking(pointing))
+            for keys in targets
+            for batch in keys.packed(reader.batch_keys)
             for pointing in batches(reader.pointing(relation, table.name, batch), reader.batch_keys)
         )
     behind = sum(
         reader.count_pointing(relation, table, batch)
-        for status in Status
-        for batch in taken.batches(status, reader.batch_keys)
+        for keys in targets
+        for batch in keys.packed(reader.batch_keys)
     )
     if not behind:
         return 0
     among_taken = sum(
-        value in taken
+        _count_within(keys, reader.pointers(relation, batch))
         for status in Status
-        for batch in sources.batches(status, reader.batch_keys)
-        for value in reader.pointers(relation, batch)
+        for batch in sources.of(status).packed(reader.batch_keys)
+        for keys in targets
     )
     return behind - among_taken
+
+
+def _count_within(keys: KeySet, values: Sequence[Value]) -> int:
+    """How many of the values, each as often as it occurs, are in the set."""
+    outside = set(keys.lacking(set(values)))
+    return sum(value not in outside for value in values)
 
 
 _POLICY_WORDS = {
@@ -320,6 +334,21 @@ def _reason(walk_done: Walked, relation: Relation, table: Table) -> tuple[str, s
 
 
 # Rows of other roots, and why ---------------------------------------------------------------------
+
+
+def _trail(walk_done: Walked, options: WalkOptions, *, is_wanted: bool) -> Trail:
+    """Why rows are in. A trail takes time and memory: where somebody asks, the walk is walked
+    once more, in the same snapshot."""
+    trail = Trail()
+    closure = walk_done.closure
+    has_others = any(
+        walk_done.is_root_family(name) and closure.count(name, Status.SHARED)
+        for name in closure.taken
+    )
+    if is_wanted or has_others:
+        site = walk_done
+        walk(site.graph, site.roots, site.policies, options.follow, site.reader, trail)
+    return trail
 
 
 def _other_roots(walk_done: Walked, trail: Trail) -> tuple[tuple[OtherRoot, ...], int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from django.db import DatabaseError, OperationalError
 
 from .database.dialect import Moment
+from .database.select import Reader
 from .database.transactions import told
 from .errors import Finding, Findings, Refused
 from .progress import Progress, Silence
@@ -48,8 +49,8 @@ class Sweep:
     def total(self) -> int:
         return sum(map(len, self.going.values()))
 
-    def batches(self, keys: KeySet) -> Iterator[list[Key]]:
-        return keys.batches(self.removing.dialect.batch_keys)
+    def batches(self, keys: KeySet) -> Iterator[Sequence[Key]]:
+        return keys.packed(self.removing.dialect.lot_keys)
 
 
 def sweep_of(
@@ -145,20 +146,20 @@ def _touched(sweep: Sweep) -> list[str]:
     return list(dict.fromkeys([*sweep.going, *(r.source for r in sweep.changed)]))
 
 
-def _rows_touched(sweep: Sweep, name: str) -> Iterator[list[Key]]:
+def _rows_touched(sweep: Sweep, name: str) -> Iterator[Sequence[Key]]:
     """The keys of the rows of a table that go, and of those that change."""
     if name in sweep.going:
         yield from sweep.batches(sweep.going[name])
     yield from _rows_changed(sweep, name)
 
 
-def _rows_changed(sweep: Sweep, name: str) -> Iterator[list[Key]]:
+def _rows_changed(sweep: Sweep, name: str) -> Iterator[Sequence[Key]]:
     """Each once, though two of its pointers change."""
     keys = empty_keys(sweep.removing.graph.tables[name])
     for relation, lot in sweep.changed.items():
         if relation.source == name:
             for batch in sweep.batches(lot):
-                keys.add(batch)
+                keys.take(batch)
     yield from sweep.batches(keys)
 
 
@@ -243,22 +244,24 @@ def _prove(sweep: Sweep, progress: Progress) -> None:
     """No row anywhere points at what is gone. Each batch lost as many rows as it has keys; only a
     trigger could have put one back."""
     removing = sweep.removing
+    # A reader of its own: it has seen nothing yet, and what it keeps is of this moment.
+    reader = Reader(removing.connection, removing.graph)
     tables = [removing.graph.tables[name] for name in sweep.going]
     is_meddled = removing.dialect.has_triggers(tables)
     for table in tables:
         for keys in sweep.batches(sweep.going[table.name]):
             if is_meddled:
-                count = removing.reader.count(table, table.key_names, keys)
+                count = reader.count(table, table.key_names, keys)
                 _is_so(count == 0, f"rows of {table.label} are there")
             for relation in removing.graph.pointing_at(table.name):
                 if relation not in sweep.values and not ignored(relation, removing.policies):
-                    pointing = removing.reader.pointing(relation, table.name, keys)
-                    _is_so(not any(True for _ in pointing), f"{relation.name} points at removed")
+                    is_pointed_at = reader.is_pointed_at(relation, table.name, keys)
+                    _is_so(not is_pointed_at, f"{relation.name} points at removed")
             progress.advance(len(keys))
     for relation, values in sweep.values.items():
         source = removing.graph.tables[relation.source]
         for lot in sweep.batches(values):
-            holding = removing.reader.holding(source, relation.columns, lot)
+            holding = reader.holding(source, relation.columns, lot)
             _is_so(not any(True for _ in holding), f"{relation.name} points at removed")
 
 

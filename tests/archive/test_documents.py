@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestore.archive.documents import Layout, Part, lines, parse, row_text
+from gestore.archive.documents import Layout, Part, parse, pieces, row_text, utf8
 from gestore.errors import ArchiveCutOff, ArchiveDamaged, ArchiveError, NotAnArchive
 from gestore.rows import ArchivedRow
 
@@ -23,14 +23,23 @@ LAYOUTS = (".json", ".jsonl")
 
 
 def text_of(suffix: str, rows: tuple[ArchivedRow, ...] = ROWS) -> str:
-    written = lines(
-        Layout(suffix), MANIFEST.as_json(), map(row_text, rows), lambda: {"rows": len(rows)}
-    )
-    return "".join(line for line, _ in written)
+    blocks = (utf8(row_text(row)) for row in rows)
+    written = pieces(Layout(suffix), MANIFEST.as_json(), blocks, lambda: {"rows": len(rows)})
+    return b"".join(piece for piece, _ in written).decode()
 
 
 def parsed(*pieces: str) -> list[tuple[Part, Any]]:
-    return [(part, dict(value)) for part, value in parse("x.json", iter(pieces))]
+    """What is found, rows one by one however many came at once."""
+    found: list[tuple[Part, Any]] = []
+    for part, value in parse("x.json", iter(pieces)):
+        if part is not Part.LINES:
+            found.append((part, dict(value)))
+            continue
+        members = zip(value.models, value.keys, value.fields, strict=True)
+        for place, (model, pk, fields) in enumerate(members):
+            row = {"model": model, "pk": pk, "fields": fields}
+            found.append((Part.ROW, row | value.marks.get(place, {})))
+    return found
 
 
 @pytest.mark.parametrize("suffix", [s + c for s in LAYOUTS for c in ("", ".gz", ".zst")])

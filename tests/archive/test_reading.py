@@ -332,3 +332,32 @@ def test_standard_input_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", pipe)
     with pytest.raises(ArchiveTooLarge, match="standard input"), open_archive("-", 5_000):
         pass
+
+
+# Told by the bytes alone -------------------------------------------------------------------------
+
+
+def _holds(data: bytes, sha256: str, rows_by_model: dict[str, int]) -> bool:
+    try:
+        return ArchiveReader("x", io.BytesIO(data), MAX_BYTES).holds(sha256, rows_by_model)
+    except ArchiveError:
+        return False
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_file_holds_what_was_written_to_it_or_it_is_noticed(suffix: str, tmp_path: Path) -> None:
+    written = write(tmp_path / f"small{suffix}", SMALL)
+    data, told = (tmp_path / f"small{suffix}").read_bytes(), (written.sha256, written.rows_by_model)
+    assert _holds(data, *told)
+    assert not _holds(data, "0" * 64, written.rows_by_model)
+    assert not _holds(data, written.sha256, {"zoo.tag": 3})
+    has_spare_end = data.endswith(b"\n")
+    for length in range(len(data) - has_spare_end):
+        assert not _holds(data[:length], *told)
+    if suffix in (".json", ".jsonl"):
+        for place in range(len(data) - 1):
+            changed = bytes([data[place] ^ 1])
+            assert not _holds(data[:place] + changed + data[place + 1 :], *told), place
+        assert not _holds(data + b"{}", *told)
+        # Rows after the closing line are no part of what was written.
+        assert not _holds(data + data.splitlines()[1], *told)

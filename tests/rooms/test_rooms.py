@@ -92,8 +92,8 @@ FILE_CALLS = {
     "TemporaryFile",
 }
 # The report that was asked for, the terminal, and the map of keys: said by the command, not by
-# an archive.
-KNOWN_FILES = {"management/console.py"}
+# an archive. What is installed is read of the libraries' own metadata.
+KNOWN_FILES = {"management/console.py", "exporting.py"}
 
 
 def test_files_are_opened_in_one_file() -> None:
@@ -234,6 +234,8 @@ def test_signatures_have_no_any() -> None:
         "archive",
         "errors.py",
         "load/resolutions.py",
+        # Keys of any type that compare with one another.
+        "walk/spill.py",
     )
     found = places(
         (path, node)

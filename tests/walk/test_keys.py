@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import resource
+import signal
+import tempfile
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gestore.errors import NoRoom
 from gestore.schema.introspect import build_graph
+from gestore.walk import keys as keys_module
+from gestore.walk import spill
 from gestore.walk.keys import IntegerKeys, KeySet, PlainKeys, UUIDKeys, empty_keys
 
 # The memory that a million rows may take is 64 MB: so many bytes for each.
@@ -59,6 +67,32 @@ def test_key_set_is_a_set(
     # Batches merge what had grown apart: nothing may be lost by that.
     assert ours.missing(reference) == []
     assert len(ours) == len(reference)
+
+
+@pytest.mark.parametrize(("make", "keys"), KINDS)
+@given(data=st.data())
+def test_key_set_on_disk_is_a_set_too(
+    make: Callable[[], KeySet], keys: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # Hardly a key stays in memory, and a block has three.
+        patch.setattr(keys_module, "SPILL_BYTES", data.draw(st.sampled_from([0, 50, 200])))
+        patch.setattr(spill, "_BLOCK_KEYS", 3)
+        ours, reference = make(), set[Any]()
+        for lot in data.draw(st.lists(st.lists(keys, max_size=12), max_size=12)):
+            assert ours.missing(lot) == sorted(set(lot) - reference)
+            assert [*ours.lacking(lot)] == sorted(set(lot) - reference)
+            assert [*ours.take(lot)] == sorted(set(lot) - reference)
+            reference |= set(lot)
+            assert ours.add(lot) == []
+            assert len(ours) == len(reference)
+            for key in [*lot, *data.draw(st.lists(keys, max_size=3))]:
+                assert (key in ours) == (key in reference)
+        size = data.draw(st.integers(1, 7))
+        for batches in (list(ours.batches(size)), [[*lot] for lot in ours.packed(size)]):
+            assert [key for batch in batches for key in batch] == sorted(reference)
+            assert all(len(batch) == size for batch in batches[:-1])
+            assert all(batches)
 
 
 @pytest.mark.parametrize(("make", "keys"), KINDS)
@@ -143,3 +177,63 @@ def test_kind_of_key_decides_the_set() -> None:
     assert {label: type(empty_keys(graph.table(label))) for label in expected} == expected
     assert type(empty_keys(graph.table("zoo.Species"), ["code"])) is PlainKeys
     assert type(empty_keys(graph.table("zoo.Cage"), ["number"])) is IntegerKeys
+
+
+@pytest.mark.parametrize(
+    ("make", "key_of"),
+    [
+        pytest.param(IntegerKeys, _integer, id="integers"),
+        pytest.param(UUIDKeys, _uuid, id="uuids"),
+        pytest.param(PlainKeys, "{:012d}".format, id="texts"),
+    ],
+)
+def test_memory_does_not_grow_with_keys(
+    make: Callable[[], KeySet], key_of: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "SPILL_BYTES", 100_000)
+    peaks = []
+    for count in (40_000, 160_000):
+        tracemalloc.start()
+        try:
+            keys = make()
+            for start in range(0, count, 4_000):
+                keys.add([key_of(n) for n in range(start, start + 4_000)])
+            assert len(keys) == count
+            assert sum(len(lot) for lot in keys.packed(4_000)) == count
+            assert keys.missing([key_of(n) for n in range(count - 5, count + 1)]) == [key_of(count)]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        peaks.append(peak)
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 3_000_000
+
+
+def test_full_disk_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "SPILL_BYTES", 1_000)
+    keys = IntegerKeys()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(NoRoom, match="Keys did not fit into a temporary file") as raised:
+            keys.add(range(100_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, heard)
+    assert "TMPDIR" in raised.value.hint
+
+
+def test_files_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys_module, "SPILL_BYTES", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gc.collect()
+    descriptors = len([*Path("/dev/fd").iterdir()])
+    keys = IntegerKeys()
+    for start in range(5):
+        keys.add(range(start, 1_000, 5))
+    assert list(tmp_path.iterdir()) == []
+    assert len(keys) == 1_000
+    del keys
+    gc.collect()
+    assert len([*Path("/dev/fd").iterdir()]) == descriptors

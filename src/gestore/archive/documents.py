@@ -7,8 +7,11 @@ takes any layout of the same JSON, a piece at a time, and never holds more than 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeAlias
 
 from ..errors import ArchiveCutOff, ArchiveDamaged, NotAnArchive
@@ -20,8 +23,9 @@ MAX_VALUE_CHARACTERS = 512 * 1024 * 1024
 _TOKEN_CHARACTERS = 32
 
 Write: TypeAlias = "Callable[[str], None]"
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _decoder = json.JSONDecoder()
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Layout(Enum):
@@ -40,37 +44,42 @@ def row_text(row: ArchivedRow) -> str:
         value["dangling"] = list(row.dangling)
     if row.changed:
         value["changed"] = list(row.changed)
-    return _to_json(value)
+    return to_json(value)
 
 
-def lines(
+def pieces(
     layout: Layout,
     manifest: Mapping[str, JsonValue],
-    rows: Iterable[str],
+    blocks: Iterable[bytes],
     closing: Callable[[], Mapping[str, JsonValue]],
-) -> Iterator[tuple[str, bool]]:
-    """The document, a line at a time, each with whether the digest covers it. `closing` is asked
-    when every other line has been taken."""
+) -> Iterator[tuple[bytes, bool]]:
+    """The document in pieces, each with whether the digest covers it. `blocks` are rows, one a
+    line, without the last newline. `closing` is asked when every other piece has been taken."""
     if layout is Layout.JSON_LINES:
-        yield _to_json(manifest) + "\n", True
-        for row in rows:
-            yield row + "\n", True
-        yield _to_json({"closing": closing()}) + "\n", False
+        yield utf8(to_json(manifest) + "\n"), True
+        for block in blocks:
+            yield block, True
+            yield b"\n", True
+        yield utf8(to_json({"closing": closing()}) + "\n"), False
         return
-    opening = "{"
-    for name, value in manifest.items():
-        yield f"{opening}{_to_json(name)}: {_to_json(value)},\n", True
-        opening = ""
-    yield '"objects": [\n', True
-    previous: str | None = None
-    for row in rows:
-        if previous is not None:
-            yield previous + ",\n", True
-        previous = row
-    if previous is not None:
-        yield previous + "\n", True
-    yield "],\n", True
-    yield f'"closing": {_to_json(closing())}}}\n', False
+    opening = ",\n".join(f"{to_json(name)}: {to_json(value)}" for name, value in manifest.items())
+    yield utf8(f'{{{opening},\n"objects": [\n'), True
+    between = b""
+    for block in blocks:
+        # JSON has no newline inside a value.
+        yield between + block.replace(b"\n", b",\n"), True
+        between = b",\n"
+    yield (b"\n],\n" if between else b"],\n"), True
+    yield utf8(f'"closing": {to_json(closing())}}}\n'), False
+
+
+def utf8(text: str) -> bytes:
+    """JSON as bytes."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair has no UTF-8; JSON's own escape carries it.
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text).encode()
 
 
 def is_closing(line: bytes) -> bool:
@@ -83,13 +92,30 @@ class Part(Enum):
 
     MEMBERS = "members"
     ROW = "row"
+    LINES = "lines"
     CLOSING = "closing"
 
 
-def parse(name: str, pieces: Iterator[str]) -> Iterator[tuple[Part, Mapping[str, Any]]]:
-    """The members before the rows, each row, and the closing line's value if there is one.
+Found: TypeAlias = "tuple[Part, Any]"
 
-    `pieces` are parts of the text in order, cut anywhere. `name` is the file's, for errors.
+
+@dataclass(slots=True)
+class Lines:
+    """Rows that stood a line each, as an exporter writes them: their members as columns. `marks`
+    are the members that few rows have, by place; `width` is how long the lines were."""
+
+    models: list[str]
+    keys: list[JsonValue]
+    fields: list[dict[str, JsonValue]]
+    marks: dict[int, dict[str, Any]]
+    width: int
+
+
+def parse(name: str, pieces: Iterator[str]) -> Iterator[Found]:
+    """The members before the rows, the rows, and the closing line's value if there is one.
+
+    `pieces` are parts of the text in order, cut anywhere. `name` is the file's, for errors. Rows
+    that stand a line each come many at a time, as `Lines`; all others come alone.
     """
     text = _Text(name, pieces)
     try:
@@ -98,15 +124,18 @@ def parse(name: str, pieces: Iterator[str]) -> Iterator[tuple[Part, Mapping[str,
         raise ArchiveDamaged(f"{name} is damaged: its values are nested too deeply.") from error
 
 
-def _parse(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+def _parse(text: _Text) -> Iterator[Found]:
     if text.peek() != "{":
         reason = "it is no JSON object" if text.peek() else "it is empty"
         raise NotAnArchive(f"{text.name} is not an archive of Gestore: {reason}.")
     yield from _members(text)
 
 
-def _rows_of_lines(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+def _rows_of_lines(text: _Text) -> Iterator[Found]:
     while text.peek():
+        if lines := text.take_lines("\n"):
+            yield Part.LINES, lines
+            continue
         value = text.take()
         if not isinstance(value, dict):
             raise ArchiveDamaged(f"{text.name} is damaged: line {text.line} is no row.")
@@ -117,7 +146,7 @@ def _rows_of_lines(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
         yield Part.ROW, value
 
 
-def _members(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+def _members(text: _Text) -> Iterator[Found]:
     members: dict[str, Any] = {}
     seen: set[str] = set()
     text.skip("{")
@@ -151,9 +180,12 @@ def _new_name(text: _Text, seen: set[str]) -> str:
     return name
 
 
-def _objects(text: _Text) -> Iterator[tuple[Part, Mapping[str, Any]]]:
+def _objects(text: _Text) -> Iterator[Found]:
     text.skip("[")
     while text.peek() != "]":
+        if lines := text.take_lines(",\n"):
+            yield Part.LINES, lines
+            continue
         value = text.take()
         if not isinstance(value, dict):
             raise ArchiveDamaged(f"{text.name} is damaged: line {text.line} is no row.")
@@ -175,6 +207,28 @@ class _Text:
         self._pieces = pieces
         self._buffer = ""
         self._place = 0
+        # How much of the buffer is to be taken value by value.
+        self._careful = 0
+
+    def take_lines(self, separator: str) -> Lines | None:
+        """The rows of the whole lines that are there, each ended by the separator; None where a
+        row, or anything else, is to be taken alone."""
+        buffer, place = self._buffer, self._place
+        end = buffer.rfind("}" + separator, place) + 1
+        if end <= place or place < self._careful:
+            return None
+        last = buffer.rfind("\n", place, end) + 1
+        if buffer.startswith('{"closing"', last):
+            # The last line ends here: what is before it ends with a separator, too.
+            end = last - len(separator)
+        if end <= place:
+            return None
+        lines = _lines_of(buffer[place:end], separator)
+        if lines is None:
+            self._careful = end
+            return None
+        self._place = end + len(separator)
+        return lines
 
     def _more(self, wanted: int = 0) -> bool:
         """Read until `wanted` characters are there, or one piece; False at the end."""
@@ -191,6 +245,7 @@ class _Text:
             return False
         self.line += self._buffer.count("\n", 0, self._place)
         # Joined once: a value of many pieces would be copied as often.
+        self._careful = max(0, self._careful - self._place)
         self._buffer, self._place = "".join(parts), 0
         return True
 
@@ -274,3 +329,100 @@ class _Text:
     def damaged(self) -> ArchiveDamaged:
         line = self.line + self._buffer.count("\n", 0, self._place)
         return ArchiveDamaged(f"{self.name} is damaged: line {line} is not what it should be.")
+
+
+# Many lines at once -------------------------------------------------------------------------------
+
+_MARKS = ("shared", "dangling", "changed")
+
+
+def _lines_of(text: str, separator: str) -> Lines | None:
+    """The rows of whole lines; None where one of them is no row as an exporter writes it: taken
+    alone it will be told what is wrong with it, if anything is."""
+    decode = _quick_decoder()
+    lines = _by_stdlib(text, separator) if decode is None else decode(text, separator)
+    if lines is None or not all(map(_are_marks, lines.marks.values())):
+        return None
+    return lines
+
+
+def _are_marks(marks: Mapping[str, Any]) -> bool:
+    """Whether the names in the marks are names; `shared` may be anything."""
+    return all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        for mark, names in marks.items()
+        if mark != "shared"
+    )
+
+
+def _by_stdlib(text: str, separator: str) -> Lines | None:
+    models, keys, fields = [], [], []
+    marks: dict[int, dict[str, Any]] = {}
+    place, end, number = 0, len(text), 0
+    scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
+    while True:
+        try:
+            value, place = scan(text, place)
+            model, inner = value["model"], value["fields"]
+            keys.append(value["pk"])
+        except (ValueError, StopIteration, TypeError, LookupError, RecursionError):
+            return None
+        if type(model) is not str or type(inner) is not dict or "closing" in value:
+            return None
+        models.append(model)
+        fields.append(inner)
+        if len(value) > 3:
+            marks[number] = {name: value[name] for name in _MARKS if name in value}
+        number += 1
+        if place == end:
+            return Lines(models, keys, fields, marks, end)
+        if not text.startswith(separator, place):
+            return None
+        place += len(separator)
+
+
+@cache
+def _quick_decoder() -> Callable[[str, str], Lines | None] | None:
+    """The same by msgspec, where it is installed: what it reads, it reads alike; what it refuses
+    is left to the standard library."""
+    try:
+        import msgspec
+    except ImportError:
+        return None
+
+    names = (*_MARKS, "closing")
+    row: Any = msgspec.defstruct(
+        "Row",
+        [("model", str), ("pk", Any), ("fields", dict[str, Any])]
+        + [(name, Any, msgspec.UNSET) for name in names],
+        gc=False,
+    )
+    of_lines, of_list = msgspec.json.Decoder(row), msgspec.json.Decoder(list[row])
+    unset = msgspec.UNSET
+
+    def marks(row: Any) -> dict[str, Any]:
+        found = {name: getattr(row, name) for name in names}
+        return {name: value for name, value in found.items() if value is not unset}
+
+    def decoded(text: str, separator: str) -> Lines | None:
+        rows: list[Any]
+        try:
+            rows = of_lines.decode_lines(text) if separator == "\n" else of_list.decode(f"[{text}]")
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+            return None
+        marked = {
+            place: marks(row)
+            for place, row in enumerate(rows)
+            if not (row.shared is row.dangling is row.changed is row.closing is unset)
+        }
+        if any("closing" in found for found in marked.values()):
+            return None
+        return Lines(
+            [row.model for row in rows],
+            [row.pk for row in rows],
+            [row.fields for row in rows],
+            marked,
+            len(text),
+        )
+
+    return decoded

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..rows import ArchivedRow, JsonValue, Key, Value
 from ..schema.relation import Relation
-from ..schema.table import Table
+from ..schema.table import Kind, Table
 from .values import Encode, TimeZones, decoder, encoder
 
 Keys: TypeAlias = "Container[Key]"
@@ -88,6 +88,17 @@ def key_encoder(table: Table) -> Callable[[Key], JsonValue]:
         return texts[0] if len(texts) == 1 else texts
 
     return encoded
+
+
+def keys_encoder(table: Table) -> Callable[[Sequence[Key]], list[JsonValue]]:
+    """The same of many keys at once."""
+    encode = key_encoder(table)
+    kind = table.key_columns[0].kind if len(table.key_names) == 1 else None
+    if kind in (Kind.INTEGER, Kind.TEXT):
+        return lambda keys: [*keys]  # type: ignore[list-item]
+    if kind is Kind.UUID:
+        return lambda keys: [*map(str, keys)]
+    return lambda keys: [*map(encode, keys)]
 
 
 def key_decoder(table: Table, zones: TimeZones) -> Callable[[JsonValue], Key]:

@@ -8,21 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import IO, Any
 
 from ..errors import ArchiveCutOff, ArchiveDamaged, Finding, NotAnArchive, Severity
-from ..rows import ArchivedRow
+from ..rows import ArchivedRow, JsonValue
 from .compression import cut_off, expanding, expansion_errors, sniff
-from .documents import Part, is_closing, parse
+from .documents import Lines, Part, is_closing, parse
 from .manifest import Manifest, read_manifest
 from .storage import STANDARD, readable, too_large
 
 _PIECE_BYTES = 1 << 18
 # Far more than a closing line takes that names every model of a project.
 _END_BYTES = 1 << 20
+# Rows of one model are handed out together, up to so many of them and so many characters.
+LOT_ROWS = 5_000
+_LOT_WIDTH = 4_000_000
+_NO_MARKS: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,67 @@ class Ending:
         ]
 
 
+@dataclass(slots=True)
+class Lot:
+    """Rows of one model that stand together, as columns: keys, fields, and by place the marks that
+    few rows have (`shared`, `dangling`, `changed`)."""
+
+    model: str
+    keys: list[JsonValue] = field(default_factory=list)
+    fields: list[dict[str, JsonValue]] = field(default_factory=list)
+    marks: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    width: int = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(self) -> Iterator[ArchivedRow]:
+        """The same, row by row."""
+        model, marks = self.model, self.marks
+        for place, (pk, fields) in enumerate(zip(self.keys, self.fields, strict=True)):
+            yield _archived(model, pk, fields, marks.get(place, _NO_MARKS))
+
+    def row(self, place: int) -> ArchivedRow:
+        """One of them."""
+        marks = self.marks.get(place, _NO_MARKS)
+        return _archived(self.model, self.keys[place], self.fields[place], marks)
+
+    def take(self, lot: Lot) -> None:
+        """Have the rows of the other one, too."""
+        start = len(self)
+        self.keys += lot.keys
+        self.fields += lot.fields
+        self.marks |= {start + place: marks for place, marks in lot.marks.items()}
+        self.width += lot.width
+
+    @property
+    def is_full(self) -> bool:
+        return len(self) >= LOT_ROWS or self.width >= _LOT_WIDTH
+
+
+def _archived(
+    model: str, pk: JsonValue, fields: Mapping[str, JsonValue], marks: Mapping[str, Any]
+) -> ArchivedRow:
+    if not marks:
+        return ArchivedRow(model, pk, fields)
+    names: Sequence[str] = marks.get("dangling", ())
+    changed: Sequence[str] = marks.get("changed", ())
+    return ArchivedRow(model, pk, fields, marks.get("shared") is True, tuple(names), tuple(changed))
+
+
+def _lots_of(lines: Lines) -> Iterator[Lot]:
+    """Lines by model, in their order."""
+    width, start = lines.width // len(lines.models), 0
+    for model, group in groupby(lines.models):
+        end = start + sum(1 for _ in group)
+        marks: dict[int, Mapping[str, Any]] = {
+            place - start: told for place, told in lines.marks.items() if start <= place < end
+        }
+        keys, fields = lines.keys[start:end], lines.fields[start:end]
+        yield Lot(model.lower(), keys, fields, marks, width * len(keys))
+        start = end
+
+
 class ArchiveReader:
     """An open archive. `rows()` starts from the beginning each time it is called."""
 
@@ -81,15 +147,38 @@ class ArchiveReader:
 
         Raises `ArchiveCutOff` or `ArchiveDamaged` where the file is not whole.
         """
+        for lot in self._small_lots():
+            yield from lot.rows()
+
+    def lots(self) -> Iterator[Lot]:
+        """The same rows, those of one model that stand together in lots of some thousands."""
+        pending: Lot | None = None
+        for lot in self._small_lots():
+            if pending is not None and (pending.model != lot.model or pending.is_full):
+                yield pending
+                pending = None
+            if pending is None:
+                pending = lot
+            else:
+                pending.take(lot)
+        if pending is not None:
+            yield pending
+
+    def _small_lots(self) -> Iterator[Lot]:
+        """The rows as the text gives them: a lot for some lines, or one for a row."""
         tap = _Tap()
         counts: Counter[str] = Counter()
         closing: Mapping[str, Any] | None = None
         with expansion_errors(self.name):
             for part, value in parse(self.name, self._pieces(tap)):
-                if part is Part.ROW:
-                    row = self._row(value, counts.total() + 1)
-                    counts[row.model] += 1
-                    yield row
+                if part is Part.LINES:
+                    for lot in _lots_of(value):
+                        counts[lot.model] += len(lot)
+                        yield lot
+                elif part is Part.ROW:
+                    lot = self._lot(value, counts.total() + 1)
+                    counts[lot.model] += 1
+                    yield lot
                 elif part is Part.CLOSING:
                     closing = value
         self.ending = self._ending(closing, tap, counts)
@@ -120,20 +209,19 @@ class ArchiveReader:
         told = {"rows": rows, "rows_by_model": dict(rows_by_model), "sha256": sha256}
         return bool(closing == {"closing": told})
 
-    def _row(self, value: Mapping[str, Any], number: int) -> ArchivedRow:
+    def _lot(self, value: Mapping[str, Any], number: int) -> Lot:
         model, fields = value.get("model"), value.get("fields")
         if not isinstance(model, str) or not isinstance(fields, dict) or "pk" not in value:
             raise ArchiveDamaged(
                 f"{self.name} is damaged: object {number} lacks its model, pk or fields."
             )
-        return ArchivedRow(
-            model.lower(),
-            value["pk"],
-            fields,
-            value.get("shared") is True,
-            self._names(value, "dangling", number),
-            self._names(value, "changed", number),
-        )
+        marks = {
+            "dangling": self._names(value, "dangling", number),
+            "changed": self._names(value, "changed", number),
+            "shared": value.get("shared"),
+        }
+        told = {name: mark for name, mark in marks.items() if mark}
+        return Lot(model.lower(), [value["pk"]], [fields], {0: told} if told else {})
 
     def _names(self, value: Mapping[str, Any], member: str, number: int) -> tuple[str, ...]:
         names = value.get(member, ())
@@ -206,7 +294,8 @@ class _Tap:
         if self._is_closed:
             self.end += piece[: _END_BYTES - len(self.end)]
             return
-        start = piece.rfind(b'"closing"')
+        # Backwards a text is searched far more slowly: most pieces have none.
+        start = piece.rfind(b'"closing"') if b'"closing"' in piece else -1
         if start >= 0:
             begin = piece.rfind(b"\n", 0, start) + 1
             if is_closing(piece[begin:]):

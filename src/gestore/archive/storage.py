@@ -165,6 +165,52 @@ def _piece(source: IO[bytes], name: str) -> bytes:
         raise ArchiveNotRead(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
+class Scratch:
+    """Bytes kept on disk for a while, without a name."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._end = 0
+
+    def write(self, piece: bytes) -> tuple[int, int]:
+        """Keep the bytes; what comes back gives them to `read`."""
+        place = self._end
+        try:
+            self._file.seek(place)
+            self._file.write(piece)
+            # So that a full disk is told of here.
+            self._file.flush()
+        except OSError as error:
+            raise _not_kept(error) from error
+        self._end += len(piece)
+        return place, len(piece)
+
+    def read(self, place: int, size: int) -> bytes:
+        try:
+            self._file.seek(place)
+            return self._file.read(size)
+        except OSError as error:
+            raise _not_kept(error) from error
+
+    def empty(self) -> None:
+        """Forget all of it."""
+        try:
+            self._file.truncate(0)
+        except OSError as error:
+            raise _not_kept(error) from error
+        self._end = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _not_kept(error: OSError) -> ArchiveNotRead:
+    return ArchiveNotRead(
+        f"the archive's rows could not be kept on disk: {error.strerror or error}.",
+        hint="Another folder for temporary files can be named by TMPDIR.",
+    )
+
+
 def too_large(name: str, max_bytes: int) -> ArchiveTooLarge:
     """The refusal of an archive beyond the bound."""
     return ArchiveTooLarge(

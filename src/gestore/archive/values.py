@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
@@ -29,6 +30,8 @@ from ..schema.table import Column, Kind
 
 Encode: TypeAlias = "Callable[[Value], JsonValue]"
 Decode: TypeAlias = "Callable[[JsonValue], Value]"
+DecodeMany: TypeAlias = "Callable[[Sequence[JsonValue]], list[Value] | None]"
+"""A column of many rows: its values, or None where one of them has to be looked at alone."""
 
 _JSON = "$json"
 _JSON_TEXT = "$json_text"
@@ -105,13 +108,13 @@ def _nullable(encode: Callable[[Any], JsonValue]) -> Encode:
     return encoded
 
 
-def _encode_float(value: float) -> JsonValue:
+def encode_float(value: float) -> JsonValue:
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _encode_json(text: str) -> JsonValue:
+def encode_json(text: str) -> JsonValue:
     """JSON text as JSON: a JSON null is told from an empty column by `{"$json": null}`."""
     try:
         value: JsonValue = json.loads(
@@ -154,7 +157,7 @@ def _encode_bytes(value: bytes | memoryview) -> JsonValue:
 
 
 _ENCODERS: dict[Kind, Encode] = {
-    Kind.FLOAT: _nullable(_encode_float),
+    Kind.FLOAT: _nullable(encode_float),
     Kind.DECIMAL: _nullable(str),
     Kind.DATETIME: _nullable(lambda value: value.isoformat()),
     Kind.DATE: _nullable(lambda value: value.isoformat()),
@@ -162,7 +165,7 @@ _ENCODERS: dict[Kind, Encode] = {
     Kind.DURATION: _nullable(duration_iso_string),
     Kind.UUID: _nullable(str),
     Kind.BINARY: _nullable(_encode_bytes),
-    Kind.JSON: _nullable(_encode_json),
+    Kind.JSON: _nullable(encode_json),
 }
 
 
@@ -354,6 +357,116 @@ def _range_decoder(leaf: Any, zones: TimeZones) -> Callable[[Any], Value]:
         return leaf.range_type(lower, upper, value["bounds"])
 
     return decoded
+
+
+# Reading a column of many rows --------------------------------------------------------------------
+
+
+def column_decoder(column: Column, zones: TimeZones) -> DecodeMany:
+    """How the column's values of many rows are read at once. None comes back where one of them is
+    not as an exporter writes it; `decoder` then says what it is, or what is wrong with it."""
+    plain = _PLAIN.get(column.kind)
+    if plain is not None:
+        return _all_of_type(plain)
+    if column.kind is Kind.JSON:
+        return _documents
+    if column.kind is Kind.FLOAT:
+        return _all_of_type(float)
+    decode = decoder(column, zones)
+
+    def decoded(values: Sequence[JsonValue]) -> list[Value] | None:
+        try:
+            return [*map(decode, values)]
+        except ValueNotCarried:
+            return None
+
+    return decoded
+
+
+def texts_decoder(column: Column, zones: TimeZones) -> DecodeMany | None:
+    """The same for kinds whose values have one usual text, which stands for the value: the texts
+    come back as they are, each looked at. None for a column of another kind."""
+    if column.kind is Kind.DATETIME:
+        if zones.source_is_aware is not zones.target_is_aware:
+            return None
+        shape = _MOMENT + (r"\+00:00" if zones.source_is_aware else "")
+        return _all_in_shape(shape, datetime.fromisoformat)
+    if column.kind not in _SHAPES:
+        return None
+    shape, read = _SHAPES[column.kind]
+    return _all_in_shape(shape, read)
+
+
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_HOUR = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{6})?"
+_MOMENT = f"{_DAY}T{_HOUR}"
+# What is in shape is a value but for days that no month has: those are read.
+_SHAPES: dict[Kind, tuple[str, Callable[[str], object] | None]] = {
+    Kind.DATE: (_DAY, date.fromisoformat),
+    Kind.TIME: (_HOUR, None),
+    Kind.UUID: ("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", None),
+    Kind.DECIMAL: (r"-?[0-9]{1,200}(?:\.[0-9]{1,200})?", None),
+    Kind.DURATION: (
+        r"P[0-9]{1,9}DT(?:[01][0-9]|2[0-3])H[0-5][0-9]M[0-5][0-9](?:\.[0-9]{6})?S",
+        None,
+    ),
+}
+
+
+def _all_in_shape(shape: str, read: Callable[[str], object] | None) -> DecodeMany:
+    # All of them in one text: a line each, and no more lines than texts.
+    every = re.compile(f"(?:{shape}\n)*+")
+
+    def checked(values: Sequence[JsonValue]) -> list[Value] | None:
+        texts: Any = [value for value in values if value is not None]
+        try:
+            joined = "\n".join(texts)
+        except TypeError:
+            return None
+        if texts and (joined.count("\n") != len(texts) - 1 or not every.fullmatch(joined + "\n")):
+            return None
+        if read is not None:
+            try:
+                for _ in map(read, texts):
+                    pass
+            except ValueError:
+                return None
+        return [*values]
+
+    return checked
+
+
+def _all_of_type(plain: type) -> DecodeMany:
+    allowed = {plain, type(None)}
+
+    def checked(values: Sequence[JsonValue]) -> list[Value] | None:
+        if not allowed.issuperset(map(type, values)):
+            return None
+        if plain is int:
+            numbers: Any = [value for value in values if value is not None]
+            if numbers and not _LEAST <= min(numbers) <= max(numbers) <= _MOST:
+                return None
+        return [*values]
+
+    return checked
+
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+_document = json.JSONEncoder(allow_nan=False).encode
+
+
+def _documents(values: Sequence[JsonValue]) -> list[Value] | None:
+    try:
+        return [
+            None
+            if value is None
+            else _decode_json(value)
+            if type(value) is dict and len(value) == 1
+            else _document(value)
+            for value in values
+        ]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
 
 
 # Comparing ----------------------------------------------------------------------------------------

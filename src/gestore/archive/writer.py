@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import IO
 
 from ..errors import UsageError
 from ..rows import ArchivedRow, JsonValue
+from .background import Background, written_meanwhile
+from .columns import Lines
 from .compression import compressing, compression_of, refuse_unknown, require
-from .documents import Layout, lines, row_text
+from .documents import Layout, pieces, row_text, utf8
 from .manifest import Manifest
 from .storage import STANDARD, check_free, new_file, standard_output
 
-_BUFFER_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,31 @@ def write_archive(
     destination: Destination, manifest: Manifest, rows: Iterable[ArchivedRow]
 ) -> Written:
     """Write the archive. It appears under its name whole and synced, or not at all."""
+    return write_lines(destination, manifest, _lines_of(rows))
+
+
+def write_lines(destination: Destination, manifest: Manifest, lines: Iterable[Lines]) -> Written:
+    """The same of rows that are lines already."""
     with (
         _opened(destination) as file,
         compressing(file, destination.compression) as sink,
+        written_meanwhile(sink) as background,
     ):
-        return _write(sink, destination, manifest, rows)
+        return _write(background, destination, manifest, lines)
+
+
+def _lines_of(rows: Iterable[ArchivedRow]) -> Iterator[Lines]:
+    for model, group in groupby(rows, key=attrgetter("model")):
+        texts: list[bytes] = []
+        size = 0
+        for row in group:
+            texts.append(utf8(row_text(row)))
+            size += len(texts[-1])
+            if size > _BLOCK_BYTES:
+                yield Lines(model, len(texts), b"\n".join(texts))
+                texts, size = [], 0
+        if texts:
+            yield Lines(model, len(texts), b"\n".join(texts))
 
 
 @contextmanager
@@ -97,43 +120,25 @@ def _opened(destination: Destination) -> Iterator[IO[bytes]]:
 
 
 def _write(
-    sink: IO[bytes], destination: Destination, manifest: Manifest, rows: Iterable[ArchivedRow]
+    background: Background, destination: Destination, manifest: Manifest, lines: Iterable[Lines]
 ) -> Written:
-    digest = hashlib.sha256()
     counts: Counter[str] = Counter()
     size = 0
 
-    def counted() -> Iterator[str]:
-        for row in rows:
-            counts[row.model] += 1
-            yield row_text(row)
+    def counted() -> Iterator[bytes]:
+        for block in lines:
+            if block.count:
+                counts[block.model] += block.count
+                yield block.text
 
     def closing() -> dict[str, JsonValue]:
         return {
             "rows": sum(counts.values()),
             "rows_by_model": dict(sorted(counts.items())),
-            "sha256": digest.hexdigest(),
+            "sha256": background.digest(),
         }
 
-    buffer = bytearray()
-    for line, is_covered in lines(destination.layout, manifest.as_json(), counted(), closing):
-        data = _encoded(line)
-        if is_covered:
-            digest.update(data)
-        buffer += data
-        size += len(data)
-        if len(buffer) > _BUFFER_BYTES:
-            sink.write(bytes(buffer))
-            buffer.clear()
-    sink.write(bytes(buffer))
-    return Written(destination.name, dict(counts), digest.hexdigest(), size)
-
-
-def _encoded(line: str) -> bytes:
-    try:
-        return line.encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair has no UTF-8; JSON's own escape carries it.
-        return "".join(
-            f"\\u{ord(c):04x}" if 0xD800 <= ord(c) <= 0xDFFF else c for c in line
-        ).encode()
+    for piece, is_covered in pieces(destination.layout, manifest.as_json(), counted(), closing):
+        background.put(piece, is_covered=is_covered)
+        size += len(piece)
+    return Written(destination.name, dict(counts), background.digest(), size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -24,6 +24,32 @@ class Condition:
 
     sql: str
     parameters: tuple[Parameter, ...] = ()
+
+
+RawTexts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
+"""The values of one column as a driver gives them, as pieces of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowStatements:
+    """SELECTs of one row: how many rows there are, how many of them are whole lines, and the lines;
+    a row that is to be written by hand is an empty one."""
+
+    owned: str
+    shared: str
+    widest_bytes: int
+
+    def of(self, where: Condition, rows: int, *, is_shared: bool) -> Condition:
+        """The statement for at most so many rows."""
+        template = self.shared if is_shared else self.owned
+        widest = str(self.widest_bytes // max(1, rows))
+        return Condition(
+            template.replace(WIDEST, widest).replace(WHERE, where.sql), where.parameters
+        )
+
+
+WIDEST = "\x00widest"
+WHERE = "\x00where"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +108,10 @@ class Dialect(Protocol):
         """The same for one column and packed keys, or for texts, none of which is looked at; None
         where `among` is to be asked."""
 
+    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
+        """A JOIN with so many values that the column is equal to, where that costs less than to
+        have them among a condition's; None where it does not."""
+
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         """(table, column) for each column of these tables that an index of all rows begins with."""
 
@@ -105,6 +135,20 @@ class Dialect(Protocol):
     def as_text(self, sql: str) -> str:
         """The SQL expression as text, to compare keys of different types."""
 
+    def in_order(self, column: Column, sql: str) -> str:
+        """A key column as rows are ordered by it."""
+
+    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        """How the database makes an archive's lines of the table's rows; None where it cannot do it
+        without loss. `plain` names the columns whose values Django does not convert."""
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        """How values of the column are written that the driver gives for `as_raw`, if there is a
+        way round making Python's own of them. It raises ValueError at what is unusual."""
+
+    def as_raw(self, column: Column, sql: str) -> str:
+        """How the column is selected for `raw_texts`."""
+
     def in_turn(self, name: str) -> AbstractContextManager[None]:
         """Around a transaction: two of one name come one after the other, where it takes a lock
         that outlives the transaction."""
@@ -117,6 +161,12 @@ class Dialect(Protocol):
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> set[str]:
         """The names of the relations whose constraint is checked row by row, whatever we say."""
+
+    def checks_itself(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        """The names of the relations of which the database lets no new row point at nothing, now
+        or when deferred constraints are settled: asked of the database, not of the models."""
 
     def unchecked(self) -> AbstractContextManager[None]:
         """Constraints are not looked at inside; the caller checks every pointer afterwards."""
@@ -131,6 +181,24 @@ class Dialect(Protocol):
 
     def adapt(self, column: Column) -> Adapter | None:
         """How this database wants the values of a column; None for: as they are."""
+
+    def takes_texts(self, column: Column) -> bool:
+        """Whether `pack_texts` can be asked of the column."""
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        """Values that stand there as the one usual text of their kind, as `insert_packed` wants
+        them: the same is stored as with `insert` and the value."""
+
+    def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
+        """Values of a column as `insert_packed` wants them: numbers, texts, bytes or None."""
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        """Whether `refuses` has to be asked of any of the values."""
+
+    def insert_packed(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        """Put rows in that come as packed columns."""
 
     def reserve(
         self, table: Table, count: int, above: int, bump: Callable[[int], None]

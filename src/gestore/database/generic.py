@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError
+from django.db.models import (
+    DateField,
+    DateTimeField,
+    DecimalField,
+    DurationField,
+    TimeField,
+    UUIDField,
+)
 
 from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from .dialect import Adapter, Condition, DeleteAction, Moment, Parameter, quoted
+from .dialect import (
+    Adapter,
+    Condition,
+    DeleteAction,
+    Moment,
+    Parameter,
+    RawTexts,
+    RowStatements,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+# The kinds whose usual texts are stored with little change, and the fields that do it so.
+TEXT_FIELDS: dict[Kind, type] = {
+    Kind.DATETIME: DateTimeField,
+    Kind.DATE: DateField,
+    Kind.TIME: TimeField,
+    Kind.UUID: UUIDField,
+    Kind.DECIMAL: DecimalField,
+    Kind.DURATION: DurationField,
+}
 # Their Python values are what every driver takes.
 _AS_THEY_ARE = frozenset({Kind.INTEGER, Kind.BOOLEAN, Kind.FLOAT, Kind.JSON})
 
@@ -57,6 +84,9 @@ class GenericDialect:
     def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
         return None
 
+    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
+        return None
+
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         return set()
 
@@ -79,6 +109,18 @@ class GenericDialect:
     def as_text(self, sql: str) -> str:
         return f"CAST({sql} AS char)"
 
+    def in_order(self, column: Column, sql: str) -> str:
+        return sql
+
+    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        return None
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        return None
+
+    def as_raw(self, column: Column, sql: str) -> str:
+        return self.as_read(column, sql)
+
     @contextmanager
     def in_turn(self, name: str) -> Iterator[None]:
         yield
@@ -87,6 +129,11 @@ class GenericDialect:
         pass
 
     def cannot_defer(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        return set()
+
+    def checks_itself(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> set[str]:
         return set()
@@ -108,6 +155,26 @@ class GenericDialect:
                 f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
                 rows,
             )
+
+    def takes_texts(self, column: Column) -> bool:
+        return False
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        raise NotImplementedError
+
+    def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
+        adapt = self.adapt(column)
+        return [*values] if adapt is None else [*map(adapt, values)]
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        if are_texts:
+            return False
+        return any(self.refuses(column, value) for value in values if value is not None)
+
+    def insert_packed(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        self.insert(table, columns, list(zip(*packed, strict=True)))
 
     def adapt(self, column: Column) -> Adapter | None:
         if column.kind in _AS_THEY_ARE:
@@ -192,3 +259,66 @@ class GenericDialect:
 
     def refuses(self, column: Column, value: Value) -> str:
         return ""
+
+
+def constraint_of(
+    relation: Relation, tables: Mapping[str, Table]
+) -> tuple[str, str, frozenset[tuple[str, str]]] | None:
+    """What the database has as a relation's constraint: two tables, and pairs of columns."""
+    if relation.is_generic:
+        return None
+    source, target = tables[relation.source], tables[relation.target]
+    pairs = zip(relation.columns, relation.target_columns, strict=True)
+    return (
+        source.db_table,
+        target.db_table,
+        frozenset((source.column(n).db_name, target.column(t).db_name) for n, t in pairs),
+    )
+
+
+def replaced(
+    texts: Sequence[str | None], character: str, other: str, empty: Parameter = None
+) -> list[Parameter]:
+    """The texts, none of which has a line's end in it, with the character replaced; `empty` for
+    None."""
+    filled = [text for text in texts if text is not None]
+    if filled:
+        filled = "\n".join(filled).replace(character, other).split("\n")
+    if len(filled) == len(texts):
+        return filled
+    there = iter(filled)
+    return [empty if text is None else next(there) for text in texts]
+
+
+def stored_moments(texts: Sequence[str | None]) -> list[Parameter]:
+    """Moments of UTC, or of no zone, as Django has them stored where there are no zones."""
+    return replaced(replaced(texts, "T", " "), "+00:00", "")
+
+
+def microseconds(text: str | None) -> int | None:
+    """A duration's usual text as Django has it stored where there is no type for it."""
+    if text is None:
+        return None
+    days, _, rest = text[1:].partition("DT")
+    seconds = 3_600 * int(rest[:2]) + 60 * int(rest[3:5]) + int(rest[6:8])
+    fraction = int(rest[9:15]) if rest[8] == "." else 0
+    return 1_000_000 * (86_400 * int(days) + seconds) + fraction
+
+
+def is_usual(column: Column, *fields: type) -> bool:
+    """Whether a field puts its values into the database as Django's own do."""
+    leaf = type(column.leaf)
+    names = ("db_type", "get_db_prep_value", "get_db_prep_save", "get_prep_value")
+    return any(
+        issubclass(leaf, field) and all(getattr(leaf, n) is getattr(field, n) for n in names)
+        for field in fields
+    )
+
+
+def are_as_stored(column: Column, texts: Sequence[str | None]) -> bool:
+    """Whether Django would write the decimals just so: with all their places, and no zero first."""
+    leaf: Any = column.leaf
+    whole = max(1, leaf.max_digits - leaf.decimal_places)
+    places = f"[.][0-9]{{{leaf.decimal_places}}}" if leaf.decimal_places else ""
+    shape = re.compile(f"-?(?:0|[1-9][0-9]{{0,{whole - 1}}}){places}")
+    return all(map(shape.fullmatch, (text for text in texts if text is not None)))

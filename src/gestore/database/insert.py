@@ -8,10 +8,10 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, Error, transaction
 
 from ..errors import LoadFailed, Overtaken
-from ..rows import Key, Value, batches
+from ..rows import Key, Value, batches, key_text
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Table
@@ -47,6 +47,46 @@ class Writer:
                 raise
             raise self._refusal(table, columns, rows, adapted, error) from error
 
+    # Packed columns: the values of many rows as this database takes them quickest.
+
+    def takes_texts(self, column: Column) -> bool:
+        return self.dialect.takes_texts(column)
+
+    def pack(
+        self, column: Column, values: Sequence[Value], *, are_texts: bool
+    ) -> list[Parameter] | None:
+        """The values as `insert_packed` takes them; None where one of them has to be looked at
+        alone. `are_texts` says that they are the usual texts of their kind."""
+        try:
+            if self.dialect.may_refuse(column, values, are_texts=are_texts):
+                return None
+            if are_texts:
+                return self.dialect.pack_texts(column, values)  # type: ignore[arg-type]
+            return self.dialect.pack(column, values)
+        except (Error, ValueError, TypeError, ArithmeticError, LookupError):
+            return None
+
+    def insert_packed(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        packed: Sequence[Sequence[Parameter]],
+        keys: Callable[[], Sequence[Key]],
+    ) -> None:
+        """Put the rows in. A row the database refuses is `LoadFailed`, which names it by its key
+        among `keys`."""
+        write = self.dialect.insert_packed
+        try:
+            self._attempt(lambda: write(table, columns, packed))
+        except (DatabaseError, ValueError, OverflowError) as error:
+            if self.dialect.is_about_everything(error):
+                raise
+            place = self._first_refused(
+                len(packed[0]),
+                lambda lot: write(table, columns, [[part[n] for n in lot] for part in packed]),
+            )
+            raise self._failure(table, key_text(keys()[place]), error) from error
+
     def _attempt(self, write: Callable[[], None]) -> None:
         """Inside a savepoint: after a refusal the rows can be tried one by one, to name it."""
         with transaction.atomic(using=self.connection.alias):
@@ -60,18 +100,28 @@ class Writer:
         adapted: Sequence[Sequence[Parameter]],
         error: Exception,
     ) -> LoadFailed:
-        candidates = list(range(len(rows)))
+        place = self._first_refused(
+            len(rows),
+            lambda lot: self.dialect.insert(table, columns, [adapted[n] for n in lot]),
+        )
+        named = dict(zip((c.name for c in columns), rows[place], strict=True))
+        key = ",".join(str(named.get(name, "(new)")) for name in table.key_names)
+        return self._failure(table, key, error)
+
+    def _first_refused(self, count: int, write: Callable[[list[int]], None]) -> int:
+        """The place of a row that the database refuses, found by halves."""
+        candidates = list(range(count))
         while len(candidates) > 1:
             half = candidates[: len(candidates) // 2]
-            lot = [adapted[place] for place in half]
             try:
-                self._attempt(lambda lot=lot: self.dialect.insert(table, columns, lot))  # type: ignore[misc]
+                self._attempt(partial(write, half))
             except (DatabaseError, ValueError, OverflowError):
                 candidates = half
             else:
                 candidates = candidates[len(half) :]
-        named = dict(zip((c.name for c in columns), rows[candidates[0]], strict=True))
-        key = ",".join(str(named.get(name, "(new)")) for name in table.key_names)
+        return candidates[0]
+
+    def _failure(self, table: Table, key: str, error: Exception) -> LoadFailed:
         message = f"{table.label}.{key} was refused by the database: {told(error)}"
         if self.dialect.is_overtaken(error):
             return Overtaken(
@@ -173,13 +223,17 @@ class Writer:
     def cannot_defer(self, relations: Iterable[Relation]) -> set[str]:
         return self.dialect.cannot_defer(relations, self.graph.tables)
 
+    def checks_itself(self, relations: Iterable[Relation]) -> set[str]:
+        return self.dialect.checks_itself(relations, self.graph.tables)
+
     def unchecked(self) -> AbstractContextManager[None]:
         return self.dialect.unchecked()
 
     def settle(self, tables: Iterable[Table]) -> None:
-        """Have deferred constraints checked, and sequences stand above the loaded keys."""
+        """Have deferred constraints checked, and sequences stand above the loaded keys. After a
+        `LoadFailed` the rows can still be looked at."""
         try:
-            self.dialect.settle_constraints()
+            self._attempt(self.dialect.settle_constraints)
         except DatabaseError as error:
             raise LoadFailed(
                 f"The database refused the rows together: {told(error)}",

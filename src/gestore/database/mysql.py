@@ -5,6 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC
+from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
@@ -16,9 +19,29 @@ from ..rows import Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import Condition, DeleteAction, quoted
-from .generic import GenericDialect
+from .dialect import Condition, DeleteAction, Parameter, RawTexts, quoted
+from .generic import (
+    TEXT_FIELDS,
+    GenericDialect,
+    are_as_stored,
+    constraint_of,
+    is_usual,
+    microseconds,
+    replaced,
+    stored_moments,
+)
+from .raw_texts import (
+    booleans,
+    naive_moments_in_utc,
+    of_texts,
+    uuids_of_digits,
+    uuids_with_hyphens,
+)
 
+_NULL = b"NULL"
+# Characters that hardly any text has; none of them is escaped.
+_BETWEEN = ("\x1f", "\x1e", "\x1d", "\x01")
+_STATEMENT_BYTES = 1 << 20
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
 _MARGIN = 1_000
 _WAIT_SECONDS = 60
@@ -28,6 +51,10 @@ _DEADLOCK = 1213
 _LOCK_TIMEOUT = 1205
 _ABOUT_EVERYTHING = frozenset({_LOCK_TIMEOUT, _DEADLOCK, 2006, 2013})
 _DUPLICATE = 1062
+
+
+def _numbers(values: Sequence[int | None]) -> list[bytes]:
+    return [_NULL if value is None else b"%d" % value for value in values]
 
 
 class MySQLDialect(GenericDialect):
@@ -82,11 +109,39 @@ class MySQLDialect(GenericDialect):
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        if column.kind is Kind.DATETIME:
+            return naive_moments_in_utc if self.connection.timezone is UTC else None
+        if column.kind is Kind.UUID:
+            is_native = self.connection.features.has_native_uuid_field
+            return of_texts(uuids_with_hyphens if is_native else uuids_of_digits)
+        return booleans if column.kind is Kind.BOOLEAN else None
+
     def cannot_defer(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> set[str]:
         # InnoDB checks row by row.
         return {relation.name for relation in relations if relation.is_constrained}
+
+    def checks_itself(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> set[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@foreign_key_checks")
+            if not cursor.fetchone()[0]:
+                return set()
+            cursor.execute(
+                "SELECT TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_NAME, COLUMN_NAME,"
+                " REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"
+                " WHERE TABLE_SCHEMA = DATABASE() AND REFERENCED_TABLE_SCHEMA = DATABASE()"
+                " ORDER BY TABLE_NAME, CONSTRAINT_NAME"
+            )
+            rows = cursor.fetchall()
+        there = {
+            (name, target, frozenset((row[3], row[4]) for row in group))
+            for (name, _, target), group in groupby(rows, key=lambda row: row[:3])
+        }
+        return {r.name for r in relations if constraint_of(r, graph_tables) in there}
 
     @contextmanager
     def unchecked(self) -> Iterator[None]:
@@ -122,6 +177,79 @@ class MySQLDialect(GenericDialect):
             with self.connection.cursor() as cursor:
                 cursor.execute("SELECT RELEASE_LOCK(%s)", (lock,))
 
+    def takes_texts(self, column: Column) -> bool:
+        field = TEXT_FIELDS.get(column.kind)
+        if field is None or not is_usual(column, field):
+            return False
+        # Moments are stored in the connection's zone.
+        return column.kind is not Kind.DATETIME or str(self.connection.timezone) in ("UTC", "None")
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        if column.kind is Kind.DURATION:
+            return _numbers([*map(microseconds, texts)])
+        if column.kind is Kind.DECIMAL:
+            if not are_as_stored(column, texts):
+                return self.pack(column, [t if t is None else Decimal(t) for t in texts])
+            # As the driver writes them: as numbers.
+            return [_NULL if text is None else text.encode() for text in texts]
+        if column.kind is Kind.DATETIME:
+            texts = stored_moments(texts)
+        if column.kind is Kind.UUID and not self.connection.features.has_native_uuid_field:
+            texts = replaced(texts, "-", "")
+        return self._quoted(texts)
+
+    def pack(self, column: Column, values: Sequence[Value]) -> list[Parameter]:
+        """As they stand in a statement."""
+        if column.kind in (Kind.INTEGER, Kind.BOOLEAN):
+            return _numbers(values)  # type: ignore[arg-type]
+        adapt = self.adapt(column)
+        adapted = [*values] if adapt is None else [*map(adapt, values)]
+        if {str, type(None)}.issuperset(map(type, adapted)):
+            return self._quoted(adapted)  # type: ignore[arg-type]
+        return [*map(self.connection.connection.literal, adapted)]
+
+    def _quoted(self, texts: Sequence[str | None]) -> list[Parameter]:
+        """Texts in quotes: escaped all in one, with a character between them that none has."""
+        filled = [text for text in texts if text is not None]
+        driver = self.connection.connection
+        between = next((c for c in _BETWEEN if not any(c in text for text in filled)), None)
+        if between is None:
+            return [_NULL if text is None else driver.literal(text) for text in texts]
+        joined = between.join(filled).encode(driver.encoding)
+        there = iter(driver.escape_string(joined).split(between.encode()))
+        return [_NULL if text is None else b"'%b'" % next(there) for text in texts]
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        if column.kind is not Kind.FLOAT:
+            return False
+        return super().may_refuse(column, values, are_texts=are_texts)
+
+    def insert_packed(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
+        start = f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES "
+        head = start.encode(self.connection.connection.encoding)
+        with self.connection.cursor() as cursor:
+            # Bytes: a binary value is no text.
+            execute: Any = cursor.execute
+            rows: list[bytes] = []
+            size = len(head)
+            for values in zip(*packed, strict=True):
+                row = b"(%b)" % b",".join(values)
+                if rows and size + len(row) + 1 > self._statement_bytes:
+                    execute(head + b",".join(rows))
+                    rows, size = [], len(head)
+                rows.append(row)
+                size += len(row) + 1
+            execute(head + b",".join(rows))
+
+    @cached_property
+    def _statement_bytes(self) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            return min(_STATEMENT_BYTES, int(cursor.fetchone()[0]) // 2)
+
     def reserve(
         self, table: Table, count: int, above: int, bump: Callable[[int], None]
     ) -> Sequence[int]:
@@ -146,12 +274,11 @@ class MySQLDialect(GenericDialect):
             bump(key)
 
     def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
-        """MD5 of all values, each with its length before it: no two rows are one text."""
+        """MD5 of all values, each with its length before it: no two rows are one text. Where values
+        of different character sets cannot stand in one, the server says so."""
         name = quoted(self.connection, table.db_table)
         columns = [f"{name}.{quoted(self.connection, c.db_name)}" for c in table.columns]
-        texts = ", ".join(
-            f"IFNULL(CONCAT(LENGTH({c}), ':', CAST({c} AS BINARY)), '-')" for c in columns
-        )
+        texts = ", ".join(f"IFNULL(CONCAT(LENGTH({c}), ':', {c}), '-')" for c in columns)
         keys = ", ".join(f"{name}.{quoted(self.connection, c.db_name)}" for c in table.key_columns)
         with self.connection.cursor() as cursor:
             cursor.execute(

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 from django.db import connections
 
 from ..errors import NotFound
-from ..rows import JsonValue, batches
+from ..rows import JsonValue
 
 if TYPE_CHECKING:
     from ..models import Import
-
-_LOT_KEYS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,29 @@ class KeyPair:
     target: JsonValue
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLot:
+    """Inserted rows of one model: their keys at the source and here, which mostly are the same."""
+
+    sources: Sequence[JsonValue]
+    targets: Sequence[JsonValue] | None = None
+
+    def packed(self) -> bytes:
+        told: object = {"same": self.sources}
+        if self.targets is not None:
+            told = [*zip(self.sources, self.targets, strict=True)]
+        # Quickly: of keys, more effort makes little less.
+        return zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 1)
+
+
+def _unpacked(packed: bytes) -> list[KeyPair]:
+    told = json.loads(zlib.decompress(packed))
+    pairs = [(key, key) for key in told["same"]] if isinstance(told, dict) else told
+    return [KeyPair(source, target) for source, target in pairs]
+
+
 def remember(
-    database: str, entry: ImportEntry, pairs_by_model: Iterable[tuple[str, Iterable[KeyPair]]]
+    database: str, entry: ImportEntry, lots_by_model: Iterable[tuple[str, Iterable[KeyLot]]]
 ) -> int:
     """Write the record; its number comes back."""
     from ..models import Import, ImportedKeys
@@ -54,11 +73,10 @@ def remember(
         imported_by=entry.person,
         rows=dict(entry.rows),
     )
-    for model, pairs in pairs_by_model:
-        for lot in batches(pairs, _LOT_KEYS):
-            text = json.dumps([[pair.source, pair.target] for pair in lot])
+    for model, lots in lots_by_model:
+        for lot in lots:
             ImportedKeys.objects.using(database).create(
-                imported=record, model=model, packed=zlib.compress(text.encode())
+                imported=record, model=model, packed=lot.packed()
             )
     return int(record.pk)
 
@@ -109,8 +127,7 @@ def pairs_of(
     if models is not None:
         lots = lots.filter(model__in=models)
     for lot in lots.iterator(chunk_size=1):
-        pairs = json.loads(zlib.decompress(bytes(lot.packed)))
-        yield lot.model, [KeyPair(source, target) for source, target in pairs]
+        yield lot.model, _unpacked(bytes(lot.packed))
 
 
 def pairs_since(database: str, record: Import) -> Iterator[tuple[str, list[KeyPair]]]:

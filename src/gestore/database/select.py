@@ -22,7 +22,14 @@ from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs, empty_keys
 from ..walk.source import Lot
-from .dialect import Adapter, Condition, Parameter, key_tuple, quoted
+from .dialect import (
+    Adapter,
+    Condition,
+    Parameter,
+    RowStatements,
+    key_tuple,
+    quoted,
+)
 from .dialects import dialect_of
 from .gather import Gathering, packed_texts
 
@@ -36,9 +43,11 @@ _Converter: TypeAlias = "Callable[[Value], Value]"
 _BATCH_BYTES = 2_000_000
 _BATCH_ROWS = 2_000
 _FIRST_ROWS = 10
+# What drivers and Django's conversions raise at a value that is none of its kind.
+_UNREADABLE = (DatabaseError, ValueError, TypeError, AttributeError, ArithmeticError)
 # What a value takes beside its length.
 _NARROW_BYTES = 50
-_NARROW = frozenset(
+NARROW = frozenset(
     {
         Kind.INTEGER,
         Kind.BOOLEAN,
@@ -64,7 +73,7 @@ class Reader:
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
         self.lot_keys = self.dialect.lot_keys
-        self._gather = Gathering(self.dialect, self._table, self._sql, self._converter)
+        self._gather = Gathering(self.dialect, self._table, self.sql, self.converter)
         self._converters: dict[tuple[str, str], _Converter | None] = {}
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
 
@@ -158,27 +167,64 @@ class Reader:
         if relation.points_at_key:
             return self.among(source, relation.columns, keys)
         inner = self.among(pointed, pointed.key_names, keys)
-        columns = ", ".join(self._sql(source, name) for name in relation.columns)
-        values = ", ".join(self._sql(pointed, name) for name in relation.target_columns)
+        columns = ", ".join(self.sql(source, name) for name in relation.columns)
+        values = ", ".join(self.sql(pointed, name) for name in relation.target_columns)
         where = f"({columns}) IN (SELECT {values} FROM {self._table(pointed)} WHERE {inner.sql})"
         return Condition(where, inner.parameters)
 
     def _pointing_generic(
         self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
     ) -> Condition | None:
-        types = self._content_types_of(target)
-        if len(keys) > _MANY_KEYS:
-            pointed = self._pointed_types.get(relation.name)
-            types = [key for key in types if pointed is None or key in pointed]
-        column = source.column(relation.columns[0])
+        types = self._types_pointed_at(relation, target, keys)
         if not types:
             return None
-        raws = _raw_forms(column, keys)
+        raws = _raw_forms(source.column(relation.columns[0]), keys)
         if not raws:
             return None
         by_type = self.among(source, [relation.content_type], types)
         by_key = self.among(source, relation.columns, raws)
         return Condition(f"{by_type.sql} AND {by_key.sql}", by_type.parameters + by_key.parameters)
+
+    def _types_pointed_at(
+        self, relation: Relation, target: Table, keys: Sequence[Key]
+    ) -> list[Key]:
+        types = self._content_types_of(target)
+        if len(keys) <= _MANY_KEYS:
+            return types
+        pointed = self._pointed_types.get(relation.name)
+        return [key for key in types if pointed is None or key in pointed]
+
+    def is_pointed_at(self, relation: Relation, target: str, keys: Sequence[Key]) -> bool:
+        """Whether any row points at one of these rows of the target."""
+        source, pointed = self.graph.tables[relation.source], self.graph.tables[target]
+        where = self._joined(relation, source, pointed, keys) if relation.is_generic else None
+        if where is None:
+            where = self._pointing_at(relation, target, keys)
+            if where is None:
+                return False
+            where = Condition(f"WHERE {where.sql}", where.parameters)
+        with self.connection.cursor() as cursor:
+            # Counted, not LIMIT 1: for one row of many a database would read the whole table.
+            cursor.execute(
+                f"SELECT count(*) FROM {self._table(source)} {where.sql}", where.parameters
+            )
+            return bool(cursor.fetchone()[0])
+
+    def _joined(
+        self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
+    ) -> Condition | None:
+        """The rows whose generic key is one of these, where a join is better than a list."""
+        types = self._types_pointed_at(relation, target, keys)
+        column = source.column(relation.columns[0])
+        if not types or len(keys) <= _MANY_KEYS:
+            return None
+        name = self.sql(source, column.name)
+        joined = self.dialect.joined(name, column, _raw_forms(column, keys))
+        if joined is None:
+            return None
+        by_type = self.among(source, [relation.content_type], types)
+        parameters = joined.parameters + by_type.parameters
+        return Condition(f"{joined.sql} WHERE {by_type.sql}", parameters)
 
     @cached_property
     def _pointed_types(self) -> dict[str, set[Key]]:
@@ -194,7 +240,7 @@ class Reader:
             if (table.db_table, column.db_name) not in leading:
                 continue
             # From one value to the next, through the index.
-            name, rows, step = self._sql(table, column.name), self._table(table), f"s{len(told)}"
+            name, rows, step = self.sql(table, column.name), self._table(table), f"s{len(told)}"
             steps.append(
                 f"{step}(kind) AS (SELECT min({name}) FROM {rows} UNION ALL"
                 f" SELECT (SELECT min({name}) FROM {rows} WHERE {name} > {step}.kind)"
@@ -208,7 +254,7 @@ class Reader:
                 cursor.execute(f"WITH RECURSIVE {', '.join(steps)} {' UNION ALL '.join(answers)}")
                 for number, kind in cursor.fetchall():
                     relation, table, column = told[number]
-                    converter = self._converter(table, column)
+                    converter = self.converter(table, column)
                     found[relation.name].add(kind if converter is None else converter(kind))
         return found
 
@@ -252,7 +298,7 @@ class Reader:
         source = self.graph.tables[relation.source]
         where = self.among(source, source.key_names, keys)
         filled = "".join(
-            f" AND {self._sql(source, column.name)} IS NOT NULL"
+            f" AND {self.sql(source, column.name)} IS NOT NULL"
             for column in self._pointing_columns(relation)
             if column.is_nullable
         )
@@ -317,7 +363,7 @@ class Reader:
         A batch holds at most 2,000 rows and about 2 MB, whatever the width of a row.
         """
         size = _FIRST_ROWS
-        wide = [n for n, column in enumerate(table.columns) if column.kind not in _NARROW]
+        wide = [n for n, column in enumerate(table.columns) if column.kind not in NARROW]
         pending: list[Key] = []
         for key in keys:
             pending.append(key)
@@ -337,12 +383,12 @@ class Reader:
         where = self.among(table, table.key_names, keys)
         try:
             return self.select(table, table.columns, where, ordered=True, locked=locked)
-        except (DatabaseError, ValueError, OverflowError, ArithmeticError) as error:
-            if self.connection.needs_rollback or not self._is_about_values(error):
+        except _UNREADABLE as error:
+            if self.connection.needs_rollback or not self.is_about_values(error):
                 raise
             raise self._unreadable(table, keys, error) from error
 
-    def _is_about_values(self, error: Exception) -> bool:
+    def is_about_values(self, error: Exception) -> bool:
         return not isinstance(error, DatabaseError) or isinstance(error, DataError)
 
     def _unreadable(self, table: Table, keys: Sequence[Key], error: Exception) -> RowUnreadable:
@@ -353,7 +399,7 @@ class Reader:
             try:
                 where = self.among(table, table.key_names, half)
                 self.select(table, table.columns, where)
-            except (DatabaseError, ValueError, OverflowError, ArithmeticError):
+            except _UNREADABLE:
                 candidates = half
             else:
                 candidates = candidates[len(half) :]
@@ -367,6 +413,17 @@ class Reader:
     ) -> list[RowValues]:
         """The rows whose columns `names` hold one of `values`, as the database compares them."""
         return self.select(table, table.columns, self.among(table, names, values))
+
+    def parts(
+        self,
+        table: Table,
+        wanted: Sequence[str],
+        names: Sequence[str],
+        values: Sequence[Value],
+    ) -> list[RowValues]:
+        """`matching`, but of these rows the columns `wanted` only."""
+        columns = [table.column(name) for name in wanted]
+        return self.select(table, columns, self.among(table, names, values))
 
     def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int:
         """How many rows hold one of `values`."""
@@ -392,7 +449,7 @@ class Reader:
         if relation.is_generic:
             return self._unresolved_generic(relation, source, where)
         target = self.graph.tables[relation.target]
-        pointers = [self._sql(source, name) for name in relation.columns]
+        pointers = [self.sql(source, name) for name in relation.columns]
         # The alias keeps a self-relation's two sides apart.
         there = quoted(self.connection, "gestore_target")
         equal = " AND ".join(
@@ -439,13 +496,13 @@ class Reader:
         if not values:
             return Condition("1 = 0")
         if isinstance(values, array | PackedUUIDs) or _are_texts(columns, values):
-            packed = self.dialect.among_packed(self._sql(table, names[0]), columns[0], values)
+            packed = self.dialect.among_packed(self.sql(table, names[0]), columns[0], values)
             if packed is not None:
                 return packed
         adapters = [self._adapter(table, column) for column in columns]
         if adapters == [None]:
             plain = [value if isinstance(value, tuple) else (value,) for value in values]
-            return self.dialect.among([self._sql(table, names[0])], columns, plain)
+            return self.dialect.among([self.sql(table, names[0])], columns, plain)
         adapted: list[tuple[Parameter, ...]] = [
             tuple(
                 part if adapter is None else adapter(part)
@@ -453,7 +510,7 @@ class Reader:
             )
             for value in values
         ]
-        return self.dialect.among([self._sql(table, name) for name in names], columns, adapted)
+        return self.dialect.among([self.sql(table, name) for name in names], columns, adapted)
 
     def select(
         self,
@@ -467,9 +524,9 @@ class Reader:
     ) -> list[RowValues]:
         """The values of the columns, as Python has them (JSON as its text)."""
         names = ", ".join(
-            self.dialect.as_read(column, self._sql(table, column.name)) for column in columns
+            self.dialect.as_read(column, self.sql(table, column.name)) for column in columns
         )
-        order = ", ".join(self._sql(table, name) for name in table.key_names)
+        order = self._order(table)
         statement = (
             f"SELECT {'DISTINCT ' if distinct else ''}{names} FROM {self._table(table)}"
             f" WHERE {where.sql}{f' ORDER BY {order}' if ordered else ''}"
@@ -481,11 +538,43 @@ class Reader:
         converters = [
             (place, converter)
             for place, column in enumerate(columns)
-            if (converter := self._converter(table, column)) is not None
+            if (converter := self.converter(table, column)) is not None
         ]
         if not converters:
             return list(rows)
         return [_converted(row, converters) for row in rows]
+
+    def _order(self, table: Table) -> str:
+        return ", ".join(
+            self.dialect.in_order(column, self.sql(table, column.name))
+            for column in table.key_columns
+        )
+
+    def raw_rows(
+        self, table: Table, columns: Sequence[Column], keys: Sequence[Key]
+    ) -> list[RowValues]:
+        """The rows of one batch of keys, ordered by key, with what the driver gives for the
+        columns: what `dialect.as_raw` asks for, which `converter` is yet to be called with."""
+        where = self.among(table, table.key_names, keys)
+        names = ", ".join(
+            self.dialect.as_raw(column, self.sql(table, column.name)) for column in columns
+        )
+        statement = (
+            f"SELECT {names} FROM {self._table(table)} WHERE {where.sql}"
+            f" ORDER BY {self._order(table)}"
+        )
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, where.parameters)
+            return list(cursor.fetchall())
+
+    def row_statements(self, table: Table) -> RowStatements | None:
+        """How the database itself makes lines of the table's rows, if it can."""
+        plain = {
+            column.name
+            for column in table.columns
+            if column.kind in (Kind.JSON, Kind.BINARY) or self.converter(table, column) is None
+        }
+        return self.dialect.row_statements(table, plain)
 
     def _keys(self, table: Table, where: Condition, limit: int = 0) -> list[Key]:
         statement = self._select_keys(table, where)
@@ -507,14 +596,14 @@ class Reader:
         return (key for batch in keys.batches(self.batch_keys) for key in batch)
 
     def _select_keys(self, table: Table, where: Condition) -> str:
-        names = ", ".join(self._sql(table, name) for name in table.key_names)
+        names = ", ".join(self.sql(table, name) for name in table.key_names)
         return f"SELECT {names} FROM {self._table(table)} WHERE {where.sql}"
 
     def _as_keys(self, table: Table, rows: Sequence[RowValues]) -> list[Key]:
         converters = [
             (place, converter)
             for place, column in enumerate(table.key_columns)
-            if (converter := self._converter(table, column)) is not None
+            if (converter := self.converter(table, column)) is not None
         ]
         if len(table.key_columns) > 1:
             return [_converted(row, converters) if converters else tuple(row) for row in rows]
@@ -523,7 +612,7 @@ class Reader:
             return [converter(value) for (value,) in rows]
         return [value for (value,) in rows]
 
-    def _sql(self, table: Table, name: str) -> str:
+    def sql(self, table: Table, name: str) -> str:
         return quoted(self.connection, table.db_table, table.column(name).db_name)
 
     def _table(self, table: Table) -> str:
@@ -535,7 +624,7 @@ class Reader:
             self._adapters[place] = self.dialect.adapt(column)
         return self._adapters[place]
 
-    def _converter(self, table: Table, column: Column) -> _Converter | None:
+    def converter(self, table: Table, column: Column) -> _Converter | None:
         place = (table.name, column.name)
         if place not in self._converters:
             self._converters[place] = self._make_converter(table, column)

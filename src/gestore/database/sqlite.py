@@ -6,6 +6,7 @@ import json
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from decimal import Decimal
 from itertools import groupby
 
@@ -14,8 +15,24 @@ from django.db.models import UUIDField
 from ..rows import Value
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import Condition, DeleteAction, Moment, Parameter
-from .generic import GenericDialect
+from .dialect import Condition, DeleteAction, Moment, Parameter, RawTexts
+from .generic import (
+    TEXT_FIELDS,
+    GenericDialect,
+    are_as_stored,
+    is_usual,
+    microseconds,
+    replaced,
+    stored_moments,
+)
+from .raw_texts import (
+    booleans,
+    days,
+    decimals_of_floats,
+    moments_in_utc,
+    of_texts,
+    uuids_of_digits,
+)
 
 # What Django's own converter keeps of a decimal, which is a float of 64 bits there.
 _DECIMAL_DIGITS = 15
@@ -71,6 +88,19 @@ class SQLiteDialect(GenericDialect):
     def as_read(self, column: Column, sql: str) -> str:
         # Of a column that says it holds dates, Django has the driver read what is none as NULL.
         return f"+{sql}" if column.kind in (Kind.DATE, Kind.DATETIME, Kind.TIME) else sql
+
+    def raw_texts(self, column: Column) -> RawTexts | None:
+        kind = column.kind
+        if kind is Kind.DATETIME and self.connection.timezone is UTC:
+            return of_texts(moments_in_utc)
+        if kind is Kind.DECIMAL:
+            digits = getattr(column.leaf, "max_digits", None)
+            places = getattr(column.leaf, "decimal_places", None)
+            # Zeros of more places are written with an exponent.
+            if digits is None or places is None or places > 6:
+                return None
+            return decimals_of_floats(digits, places)
+        return _RAW_TEXTS.get(kind)
 
     def as_text(self, sql: str) -> str:
         return f"CAST({sql} AS text)"
@@ -152,6 +182,37 @@ class SQLiteDialect(GenericDialect):
     def is_lock_timeout(self, error: Exception) -> bool:
         return "is locked" in str(error)
 
+    def takes_texts(self, column: Column) -> bool:
+        field = TEXT_FIELDS.get(column.kind)
+        if field is None or not is_usual(column, field):
+            return False
+        # Moments are stored in the connection's zone.
+        return column.kind is not Kind.DATETIME or str(self.connection.timezone) in ("UTC", "None")
+
+    def pack_texts(self, column: Column, texts: Sequence[str | None]) -> list[Parameter]:
+        if column.kind is Kind.DATETIME:
+            return stored_moments(texts)
+        if column.kind is Kind.UUID:
+            return replaced(texts, "-", "")
+        if column.kind is Kind.DURATION:
+            return [*map(microseconds, texts)]
+        if column.kind is Kind.DECIMAL and not are_as_stored(column, texts):
+            return self.pack(column, [None if text is None else Decimal(text) for text in texts])
+        return [*texts]
+
+    def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
+        if column.kind is Kind.DECIMAL and are_texts:
+            # Digits, a point and a sign: at most as many digits as are held.
+            return max((len(str(text)) for text in values if text is not None), default=0) > (
+                _DECIMAL_DIGITS
+            ) and any(
+                self.refuses(column, Decimal(str(text))) for text in values if text is not None
+            )
+        # Integers of more than 64 bits do not come here.
+        if are_texts or column.kind not in (Kind.FLOAT, Kind.DECIMAL):
+            return False
+        return super().may_refuse(column, values, are_texts=are_texts)
+
     def refuses(self, column: Column, value: Value) -> str:
         if column.kind is Kind.FLOAT and isinstance(value, float) and value != value:
             return "SQLite stores NaN as NULL"
@@ -160,6 +221,13 @@ class SQLiteDialect(GenericDialect):
         if column.kind is Kind.DECIMAL and isinstance(value, Decimal) and not _is_exact(value):
             return "SQLite holds decimals of 15 digits"
         return ""
+
+
+_RAW_TEXTS: dict[Kind, RawTexts] = {
+    Kind.DATE: of_texts(days),
+    Kind.UUID: of_texts(uuids_of_digits),
+    Kind.BOOLEAN: booleans,
+}
 
 
 def _is_exact(value: Decimal) -> bool:

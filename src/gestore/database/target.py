@@ -23,6 +23,15 @@ class Target:
     ) -> list[RowValues]:
         return self._reader.matching(table, names, values)
 
+    def parts(
+        self,
+        table: Table,
+        wanted: Sequence[str],
+        names: Sequence[str],
+        values: Sequence[Value],
+    ) -> list[RowValues]:
+        return self._reader.parts(table, wanted, names, values)
+
     def resolve(
         self, table: str, columns: Sequence[str], values: Sequence[Value]
     ) -> list[tuple[Value, Key]]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
+from ..archive.reader import Lot
 from ..errors import Finding, Severity
-from ..rows import ArchivedRow
+from ..rows import ArchivedRow, Key
 from ..schema.policy import Policy
 from ..schema.relation import Relation
 from ..schema.table import Table
 from .decoding import SourceRow, row_batches
 from .meeting import Ground, Here, Meeting, Translated
+from .spool import Spool
+from .together import Together
 from .translation import pointer
 from .verdicts import Examination, TableVerdict
 
@@ -25,7 +28,7 @@ class Examiner:
     """Examines one archive against one database, once."""
 
     def __init__(self, ground: Ground, *, ignore_unknown: bool = False) -> None:
-        self._ground = ground
+        self.ground = ground
         self._graph = ground.graph
         self._decoding = ground.decoding
         self._finder = ground.finder
@@ -37,23 +40,47 @@ class Examiner:
         self._ignore_unknown = ignore_unknown
         # Fields told of already: once for each is enough.
         self._told: set[tuple[str, str]] = set()
+        self._previous = -1
+        self._is_final: Callable[[str], bool] = _never
         self._order = {table.name: place for place, table in enumerate(self._graph.load_order)}
 
     def examine(self, rows: Iterable[ArchivedRow]) -> Examination:
         """Read the rows once; findings tell what stands in the way."""
         known = len(self._keymap)
-        previous = -1
+        self._examine_rows(rows)
+        return self._settled(known)
+
+    def examine_lots(self, lots: Iterable[Lot], together: Together, spool: Spool) -> Examination:
+        """The same, a lot at a time where nothing has to be said of any of its rows; what is to be
+        loaded is kept in the spool."""
+        known = len(self._keymap)
+        self._is_final = together.is_final
+        for lot in lots:
+            taken = together.take(lot)
+            if taken is True:
+                self._note_order(self._graph.table(lot.model))
+            else:
+                self._examine_rows(lot.rows(), None if taken is False else taken)
+                spool.put(lot)
+        return self._settled(known)
+
+    def _examine_rows(self, rows: Iterable[ArchivedRow], new: set[Key] | None = None) -> None:
         for table, group in groupby(self._source_rows(rows), key=lambda row: row.table):
-            place = self._order[table.name]
-            self._result.is_in_order &= place >= previous
-            previous = max(place, previous)
+            self._note_order(table)
             for batch in row_batches(group):
-                self._examine_batch(table, batch)
+                self._examine_batch(table, batch, new)
+
+    def _note_order(self, table: Table) -> None:
+        place = self._order[table.name]
+        self._result.is_in_order &= place >= self._previous
+        self._previous = max(place, self._previous)
+
+    def _settled(self, known: int) -> Examination:
         self._pointers.close()
-        self._result.findings.extend(self._ground.resolutions.unused())
+        self._result.findings.extend(self.ground.resolutions.unused())
         is_changed = len(self._keymap) != known
         self._result.is_settled = not (
-            self._ground.is_put_off or (is_changed and self._looks_ahead())
+            self.ground.is_put_off or (is_changed and self._looks_ahead())
         )
         return self._result
 
@@ -61,7 +88,9 @@ class Examiner:
         """Whether rows may have been compared before what they point at was decided."""
         present = self._result.verdicts
         return not self._result.is_in_order or any(
-            r.source in present and (r.is_generic or r.target in present)
+            r.source in present
+            and not self._is_final(r.source)
+            and (r.is_generic or r.target in present)
             for r in self._graph.relations
             if r.is_generic or self._graph.is_circular(r)
         )
@@ -81,9 +110,13 @@ class Examiner:
 
     # One batch -----------------------------------------------------------------------------------
 
-    def _examine_batch(self, table: Table, rows: list[SourceRow]) -> None:
+    def _examine_batch(
+        self, table: Table, rows: list[SourceRow], new: set[Key] | None = None
+    ) -> None:
         verdict = self._result.verdict(table)
-        rows = list(self._without_repeats(table, verdict, rows))
+        if new is None:
+            new = set(verdict.archived.add(row.key for row in rows if row.key is not None))
+        rows = list(self._without_repeats(rows, new))
         self._pointers.read(table, rows)
         for row in rows:
             if row.unknown or row.absent:
@@ -94,17 +127,14 @@ class Examiner:
             translated = self._match_shared(table, verdict, translated)
         if self._strategies.new_keys:
             translated = self._renewed(table, translated, lambda row: not row.is_shared)
-        Meeting(self._ground, table, verdict).meet(translated)
+        Meeting(self.ground, table, verdict).meet(translated)
         verdict.settle()
         for row in rows:
             if row.dangling:
                 self._check_dangling(row)
 
-    def _without_repeats(
-        self, table: Table, verdict: TableVerdict, rows: list[SourceRow]
-    ) -> Iterator[SourceRow]:
-        """Each key once: a second row with it is a finding."""
-        new = set(verdict.archived.add(row.key for row in rows if row.key is not None))
+    def _without_repeats(self, rows: list[SourceRow], new: set[Key]) -> Iterator[SourceRow]:
+        """Each key once: a second row with it, or with one that is not new, is a finding."""
         for row in rows:
             if row.key is None:
                 yield row
@@ -112,9 +142,7 @@ class Examiner:
                 new.discard(row.key)
                 yield row
             else:
-                self._ground.find(
-                    "repeated-key", row, "stands in the archive twice.", "Remove one."
-                )
+                self.ground.find("repeated-key", row, "stands in the archive twice.", "Remove one.")
 
     def _check_fields(self, row: SourceRow) -> None:
         """Fields that only some row has, or lacks: what a whole table has and lacks was told by
@@ -122,7 +150,7 @@ class Examiner:
         entry = self._decoding.manifest.tables.get(row.table.name)
         for name in row.unknown:
             if (entry is None or name not in entry.columns) and self._tell_once(row.table, name):
-                self._ground.find(
+                self.ground.find(
                     "unknown-field",
                     row,
                     f"{name} is archived, and there is no such field here.",
@@ -131,11 +159,11 @@ class Examiner:
                 )
         for name in row.absent if row.key is not None else ():
             if entry is not None and name in entry.columns:
-                self._ground.find(
+                self.ground.find(
                     "absent-field", row, f"lacks {name}.", "Put it back, or export the row again."
                 )
             elif entry is None and not row.table.column(name).has_default:
-                self._ground.find(
+                self.ground.find(
                     "new-required-field",
                     row,
                     f"{name} is required here, has no default, and is not in the archive.",
@@ -152,14 +180,14 @@ class Examiner:
             value = row.values.get(column.name)
             if value is None:
                 if not column.is_nullable and column.name in row.values and row.key is not None:
-                    self._ground.find(
+                    self.ground.find(
                         "empty-value",
                         row,
                         f"{column.name} is empty, and must not be here.",
                         "Give it a value in the archive.",
                     )
             elif reason := self._finder.refuses(column, value):
-                self._ground.find(
+                self.ground.find(
                     "refused-value",
                     row,
                     f"{column.name} cannot be stored here: {reason}.",
@@ -174,7 +202,7 @@ class Examiner:
             if relation.field_name not in row.dangling:
                 continue
             if relation.is_constrained:
-                self._ground.find(
+                self.ground.find(
                     "dangling",
                     row,
                     f"{relation.field_name} points at nothing, which this database refuses.",
@@ -183,7 +211,7 @@ class Examiner:
                 continue
             is_written = self._result.is_loaded(row) or self._result.is_override(row)
             if is_written and self._would_adopt(relation, row):
-                self._ground.find(
+                self.ground.find(
                     "dangling-adopts",
                     row,
                     f"{relation.field_name} pointed at nothing at the source and would point "
@@ -211,10 +239,10 @@ class Examiner:
         self, table: Table, rows: list[Translated], is_wanted: Callable[[SourceRow], bool]
     ) -> list[Translated]:
         """The rows again, the wanted ones with a fresh key where the table's keys can be new."""
-        if not self._ground.can_renew(table):
+        if not self.ground.can_renew(table):
             return rows
         keys = [row.key for row, _ in rows if row.key is not None and is_wanted(row)]
-        self._ground.renew(table, keys)
+        self.ground.renew(table, keys)
         wanted = set(keys)
         return [
             (row, self._translation.values(row) if row.key in wanted else values)
@@ -228,7 +256,7 @@ class Examiner:
     ) -> list[Translated]:
         """Rows of a `share` model are matched by what identifies them, and never changed; those
         that are not here are left for the ordinary way."""
-        meeting = Meeting(self._ground, table, verdict)
+        meeting = Meeting(self.ground, table, verdict)
         rest = rows
         for unique in sorted(meeting.sets(rows), key=lambda s: s.columns != table.identity):
             matched: dict[int, Here] = {}
@@ -239,3 +267,7 @@ class Examiner:
             rest = [pair for place, pair in enumerate(rest) if place not in matched]
         meeting.restore()
         return rest
+
+
+def _never(table: str) -> bool:
+    return False

@@ -98,6 +98,27 @@ class KeyMap:
         derived = self._derived.get(place)
         return source if derived is None else self.target(*derived, source)
 
+    def targets(
+        self, table: str, columns: tuple[str, ...], sources: Sequence[Value]
+    ) -> Sequence[Value]:
+        """`target` of each of them, None for None: the very list where nothing may change."""
+        place = (table, columns)
+        if not self.may_change(place):
+            return sources
+        found = self._found(place, {source for source in sources if source is not None})
+        return [*map(found.get, sources)]
+
+    def _found(self, place: Place, sources: set[Value]) -> dict[Value, Value]:
+        fresh = self._fresh.get(place)
+        if fresh is None or self._values.get(place) or {place} & {*self._recalled, *self._derived}:
+            return {source: self.target(*place, source) for source in sources}
+        # Nothing but new keys: asked of all at once.
+        same = {*fresh.lacking(sources)}
+        assigned = self._assigned.get(place)
+        if assigned is None:
+            return {s: s if s in same else Fresh(place[0], s) for s in sources}
+        return {s: s if s in same else assigned[s] for s in sources}
+
     def _settled(self, value: Value) -> Value:
         """A composite key may hold parts that were fresh when it was put."""
         if isinstance(value, Fresh):

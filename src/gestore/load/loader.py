@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
 
-from ..errors import Finding, Severity
+from ..errors import Finding, LoadFailed, Severity
 from ..rows import ArchivedRow, Key, Value
 from ..schema.graph import Graph
 from ..schema.relation import Relation
@@ -20,7 +20,8 @@ from ..schema.table import Column, Table
 from ..walk.keys import KeySet, empty_keys
 from .decoding import Decoding, SourceRow, row_batches
 from .rewriting import Rewriting, Suspects
-from .translation import Translation
+from .spool import PackedLot, Spool
+from .translation import RawColumns, Translation, uuids
 from .verdicts import Examination
 
 
@@ -30,6 +31,21 @@ class RowStore(Protocol):
     def insert(
         self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Value]]
     ) -> None: ...
+
+    def takes_texts(self, column: Column) -> bool: ...
+
+    def pack(
+        self, column: Column, values: Sequence[Value], *, are_texts: bool
+    ) -> Sequence[Value] | None: ...
+
+    def insert_packed(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        packed: Sequence[Sequence[Value]],
+        keys: Callable[[], Sequence[Key]],
+    ) -> None:
+        """Put rows in that come as packed columns; a refused one is named by its key."""
 
     def fill(
         self,
@@ -47,13 +63,15 @@ class RowStore(Protocol):
 @dataclass(slots=True)
 class Loaded:
     """What was written: target keys by table, and by relation the keys whose pointer dangled at
-    the source and may dangle here, and those that got their pointer back."""
+    the source and may dangle here, and those that got their pointer back. `was_unchecked` says that
+    the database was kept from checking pointers."""
 
     keys_by_table: dict[str, KeySet] = field(default_factory=dict)
     rows_by_table: dict[str, int] = field(default_factory=dict)
     dangling: dict[str, set[Key]] = field(default_factory=dict)
     overridden: dict[str, KeySet] = field(default_factory=dict)
     restored: dict[str, KeySet] = field(default_factory=dict)
+    was_unchecked: bool = False
 
 
 class Loader:
@@ -82,15 +100,24 @@ class Loader:
         self._stuck = [r for r in circular if not r.is_nullable]
 
     def load(
-        self, rows: Callable[[], Iterable[ArchivedRow]], advance: Callable[[int], None]
+        self,
+        rows: Callable[[], Iterable[ArchivedRow]],
+        advance: Callable[[int], None],
+        spool: Spool | None = None,
     ) -> Loaded:
-        """Write every row that is to be written; `rows` starts the archive from the beginning."""
-        loaded = self._those(rows(), self._examination.is_loaded)
-        with self._store.unchecked() if self._must_be_unchecked() else nullcontext():
-            for table, group in groupby(loaded, key=lambda row: row.table):
-                for batch in row_batches(group):
-                    self._insert(table, batch)
-                    advance(len(batch))
+        """Write every row that is to be written; `rows` starts the archive from the beginning. What
+        the examination kept in the spool is taken from there."""
+        self._loaded.was_unchecked = self._must_be_unchecked()
+        with self._store.unchecked() if self._loaded.was_unchecked else nullcontext():
+            if spool is None:
+                self._load_rows(rows(), advance)
+            else:
+                for lot in spool.lots():
+                    if isinstance(lot, PackedLot):
+                        self._insert_packed(lot)
+                        advance(lot.count)
+                    else:
+                        self._load_rows(lot.rows(), advance)
             if any(relation.source in self._loaded.keys_by_table for relation in self._late):
                 self._fill_late(rows())
             if self._examination.has_overrides:
@@ -98,6 +125,43 @@ class Loader:
             if self._examination.has_restored:
                 self._restore(rows())
         return self._loaded
+
+    def _load_rows(self, rows: Iterable[ArchivedRow], advance: Callable[[int], None]) -> None:
+        loaded = self._those(rows, self._examination.is_loaded)
+        for table, group in groupby(loaded, key=lambda row: row.table):
+            for batch in row_batches(group):
+                self._insert(table, batch)
+                advance(len(batch))
+
+    def _insert_packed(self, lot: PackedLot) -> None:
+        table = self._graph.tables[lot.table]
+        if len(self._examination.keymap):
+            self._suspects.watch_found(lot.hidden)
+        columns = RawColumns(self._graph, self._decoding, self._examination.keymap, table, lot.raw)
+        late = {name for r in self._late if r.source == table.name for name in r.columns}
+        packed: dict[str, Sequence[Value]] = dict(lot.packed)
+        for name in lot.raw:
+            values, are_texts = columns.translated(name)
+            if name in late:
+                values, are_texts = [None] * lot.count, False
+            column = table.column(name)
+            if are_texts and not self._store.takes_texts(column):
+                values, are_texts = uuids(values), False
+            done = self._store.pack(column, values, are_texts=are_texts)
+            if done is None:
+                raise LoadFailed(f"{table.label}.{name} holds what cannot be stored here.")
+            packed[name] = done
+        written = [column for column in table.columns if column.name in packed]
+        self._store.insert_packed(table, written, [packed[c.name] for c in written], columns.keys)
+        verdict = self._examination.verdicts[table.name]
+        if verdict.loaded_count == len(verdict.archived) and columns.keys_stay():
+            # All of them, as they are: nobody needs to count them out again.
+            self._loaded.keys_by_table[table.name] = verdict.archived
+            self._loaded.rows_by_table[table.name] = (
+                self._loaded.rows_by_table.get(table.name, 0) + lot.count
+            )
+        else:
+            self._note_keys(table, columns.keys(), lot.count)
 
     def _override(self, rows: Iterable[ArchivedRow]) -> None:
         """Give rows that are here the archived values, when everything they point at is in."""
@@ -197,13 +261,16 @@ class Loader:
         self._note(table, translated)
 
     def _note(self, table: Table, rows: Sequence[tuple[SourceRow, dict[str, Value]]]) -> None:
+        keys = [self._translation.key(table, values) for row, values in rows if row.key is not None]
+        self._note_keys(table, keys, len(rows))
+        self._note_dangling(table, rows)
+
+    def _note_keys(self, table: Table, keys: Sequence[Key], count: int) -> None:
         if table.name not in self._loaded.keys_by_table:
             self._loaded.keys_by_table[table.name] = empty_keys(table)
             self._loaded.rows_by_table[table.name] = 0
-        keys = [self._translation.key(table, values) for row, values in rows if row.key is not None]
         self._loaded.keys_by_table[table.name].add(keys)
-        self._loaded.rows_by_table[table.name] += len(rows)
-        self._note_dangling(table, rows)
+        self._loaded.rows_by_table[table.name] += count
 
     def _note_dangling(
         self, table: Table, rows: Sequence[tuple[SourceRow, dict[str, Value]]]
@@ -218,8 +285,10 @@ class Loader:
     def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
         """The pointers that had to wait for their rows."""
         tables = {relation.source for relation in self._late}
-        loaded = self._those(rows, self._examination.is_loaded)
-        waiting = (row for row in loaded if row.table.name in tables)
+        # The original's documents have through rows in those of other tables.
+        is_nested = self._decoding.manifest.format_version == 1
+        of_them = (r for r in rows if is_nested or self._graph.table(r.model).name in tables)
+        waiting = self._those(of_them, self._examination.is_loaded)
         for table, group in groupby(waiting, key=lambda row: row.table):
             names = [n for r in self._late if r.source == table.name for n in r.columns]
             columns = [table.column(name) for name in names]

@@ -678,14 +678,7 @@ class Meeting:
                 if number in new:
                     new.discard(number)
                     continue
-                told = ", ".join(f"{n}={short(row.values.get(n))}" for n in unique.columns)
-                self._of.find(
-                    "repeated-value",
-                    row,
-                    f"{told} stands in the archive twice, and is unique.",
-                    "Change one of them in the archive.",
-                    Severity.CONFLICT,
-                )
+                self._of.result.findings.append(repeated_value(unique, row))
 
     def _grafted_onto(self, row: SourceRow) -> Iterator[str]:
         for relation in self._of.graph.pointing_from(row.table.name):
@@ -747,6 +740,18 @@ def whole_sets(table: Table) -> list[UniqueSet]:
 def pair_of(table: Table) -> UniqueSet | None:
     """What identifies a row of an automatic many-to-many table: both its pointers."""
     return next(iter(whole_sets(table)), None) if table.through_of else None
+
+
+def repeated_value(unique: UniqueSet, row: SourceRow) -> Finding:
+    """Another row of the archive has had the row's value of the set."""
+    told = ", ".join(f"{n}={short(row.values.get(n))}" for n in unique.columns)
+    return Finding(
+        "repeated-value",
+        Severity.CONFLICT,
+        row.reference,
+        f"{told} stands in the archive twice, and is unique.",
+        "Change one of them in the archive.",
+    )
 
 
 def unique_value(unique: UniqueSet, row: SourceRow, values: Mapping[str, Value]) -> Value:

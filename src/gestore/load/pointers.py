@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from ..errors import Finding, Severity
 from ..rows import Value, key_text
@@ -20,6 +21,15 @@ from .translation import pointer
 
 _BATCH_KEYS = 5_000
 _SHOWN = 100
+
+
+class Columns(Protocol):
+    """A batch of rows as columns, with the values as the archive has them."""
+
+    def values(self, name: str) -> Sequence[Value]: ...
+
+    def filled(self, name: str) -> Sequence[Value]:
+        """The values that are not empty."""
 
 
 class PointerCheck:
@@ -60,7 +70,37 @@ class PointerCheck:
                 if values and not self._is_external_by_key(target):
                     self._wait_for(relation, target, values)
 
-    def _wait_for(self, relation: Relation, target: str, values: list[Value]) -> None:
+    def read_columns(self, table: Table, columns: Columns) -> None:
+        """The same of a batch that comes as columns, and in which nothing dangled."""
+        for relation in self._graph.pointing_at(table.name):
+            if not (relation.points_at_key or relation.is_generic):
+                self._values_of(relation).take(_filled(relation.target_columns, columns))
+        for relation in self._graph.pointing_from(table.name):
+            for target, values in self._pointed(relation, columns):
+                if values and not self._is_external_by_key(target):
+                    self._wait_for(relation, target, values)
+
+    def _pointed(
+        self, relation: Relation, columns: Columns
+    ) -> Iterator[tuple[str, Sequence[Value]]]:
+        if not relation.is_generic:
+            if not self._decoding.is_skipped(relation, {}):
+                yield relation.target, _filled(relation.columns, columns)
+            return
+        types, raws = map(columns.values, (relation.content_type, *relation.columns))
+        pairs = set(zip(types, raws, strict=True))
+        by_type: dict[Value, list[Value]] = defaultdict(list)
+        for content_type, raw in pairs:
+            if raw is not None:
+                by_type[content_type].append(raw)
+        for content_type, pointed in by_type.items():
+            values = {relation.content_type: content_type}
+            target = self._decoding.target_of(relation, values)
+            if target and not self._decoding.is_skipped(relation, values):
+                key_from = self._graph.tables[target].key_from
+                yield target, [key for raw in pointed if (key := key_from(raw)) is not None]
+
+    def _wait_for(self, relation: Relation, target: str, values: Sequence[Value]) -> None:
         """Remember those of the values whose row has not come yet."""
         if external := self._external.get(target):
             values = [value for value in values if value not in external]
@@ -70,7 +110,7 @@ class PointerCheck:
             if place not in self._open:
                 table = self._graph.tables[target]
                 self._open[place] = empty_keys(table, relation.target_columns)
-            self._open[place].add(unknown)
+            self._open[place].take(unknown)
 
     def pointers(self, row: SourceRow) -> Iterator[tuple[Relation, str, Value]]:
         """What the row points at: relation, table, the source's value; dangling ones left out."""
@@ -97,20 +137,24 @@ class PointerCheck:
         for relation in self._graph.pointing_at(table.name):
             if relation.points_at_key or relation.is_generic:
                 continue
-            place = (table.name, relation.target_columns)
-            if place not in self._values:
-                self._values[place] = empty_keys(table, relation.target_columns)
             parts = [tuple(row.values.get(n) for n in relation.target_columns) for row in rows]
             values = [p[0] if len(p) == 1 else p for p in parts if None not in p]
-            self._values[place].add(values)
+            self._values_of(relation).add(values)
 
-    def _unknown(self, relation: Relation, target: str, values: list[Value]) -> list[Value]:
+    def _values_of(self, relation: Relation) -> KeySet:
+        place = (relation.target, relation.target_columns)
+        if place not in self._values:
+            table = self._graph.tables[relation.target]
+            self._values[place] = empty_keys(table, relation.target_columns)
+        return self._values[place]
+
+    def _unknown(self, relation: Relation, target: str, values: Sequence[Value]) -> Sequence[Value]:
         """Those of the values that no row read so far has."""
         if relation.points_at_key:
             known = self._archived(target)
         else:
             known = self._values.get((target, relation.target_columns))
-        return values if known is None else known.missing(values)
+        return values if known is None else known.lacking(values)
 
     def _is_external_by_key(self, target: str) -> bool:
         """The original's documents name no external rows: `verify` finds those that lack."""
@@ -163,6 +207,13 @@ def _values(relation: Relation, rows: Sequence[SourceRow]) -> list[Value]:
         (column,) = relation.columns
         values = [row.values.get(column) for row in rows]
     return [value for value in values if value is not None]
+
+
+def _filled(names: Sequence[str], columns: Columns) -> Sequence[Value]:
+    """The values of the columns in the rows that have all of them."""
+    if len(names) == 1:
+        return columns.filled(names[0])
+    return [parts for parts in zip(*map(columns.values, names), strict=True) if None not in parts]
 
 
 def _missing(row: SourceRow, relation: Relation, target: Table, value: Value) -> Finding:

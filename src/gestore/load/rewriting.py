@@ -7,8 +7,9 @@ keys that changed, and have none, are told of.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ..errors import ConfigurationError, Finding, Severity
@@ -48,6 +49,10 @@ class Rewriting:
             model, _, name = label.rpartition(".")
             self._by_table.setdefault(model.lower(), {})[name] = rewrite
 
+    def has(self, table: Table) -> bool:
+        """Whether any column of the table has a rewriter."""
+        return table.name in self._by_table
+
     def rewrite(self, row: SourceRow, values: dict[str, Value]) -> None:
         """Rewrite the row's translated values in place."""
         for name, rewrite in self._by_table.get(row.table.name, {}).items():
@@ -84,7 +89,7 @@ class Suspects:
             for table in graph.tables.values()
             if len(table.key_names) == 1 and table.key_columns[0].kind is Kind.INTEGER
         ]
-        self._watched: dict[str, list[tuple[str, bool]]] = {}
+        self._watched: dict[str, Sequence[tuple[str, bool]]] = {}
         self._counts: Counter[str] = Counter()
 
     def watch(self, table: Table, values: Mapping[str, Value]) -> None:
@@ -100,20 +105,14 @@ class Suspects:
             for path, number in _numbers_under_ids(document, table.label):
                 self._note(path, number)
 
-    def _columns(self, table: Table) -> list[tuple[str, bool]]:
-        """The columns to look at: JSON, and integers called `*_id` that are no relation."""
+    def watch_found(self, found: Sequence[tuple[str, int]]) -> None:
+        """The same of numbers that `hidden_numbers` has found already."""
+        for path, number in found:
+            self._note(path, number)
+
+    def _columns(self, table: Table) -> Sequence[tuple[str, bool]]:
         if table.name not in self._watched:
-            pointing = {n for r in self._graph.pointing_from(table.name) for n in r.columns}
-            self._watched[table.name] = [
-                (column.name, column.kind is Kind.JSON)
-                for column in table.value_columns
-                if column.name not in pointing
-                and not self._rewriting.covers(table, column.name)
-                and (
-                    column.kind is Kind.JSON
-                    or (column.kind is Kind.INTEGER and column.name.endswith("_id"))
-                )
-            ]
+            self._watched[table.name] = watched_columns(self._graph, self._rewriting, table)
         return self._watched[table.name]
 
     def _note(self, path: str, number: Value) -> None:
@@ -131,6 +130,40 @@ class Suspects:
                 "changed: left as archived.",
                 f'If they are keys, declare GESTORE["REWRITERS"] = {{"{label}": …}}.',
             )
+
+
+def watched_columns(graph: Graph, rewriting: Rewriting, table: Table) -> Sequence[tuple[str, bool]]:
+    """The columns to look at, and whether each is JSON: the others are integers called `*_id` that
+    are no relation."""
+    pointing = {n for r in graph.pointing_from(table.name) for n in r.columns}
+    return [
+        (column.name, column.kind is Kind.JSON)
+        for column in table.value_columns
+        if column.name not in pointing
+        and not rewriting.covers(table, column.name)
+        and (
+            column.kind is Kind.JSON
+            or (column.kind is Kind.INTEGER and column.name.endswith("_id"))
+        )
+    ]
+
+
+# Names under which a JSON text may hold keys, as `json.dumps` writes them, or any other way.
+_LIKE_AN_ID = re.compile(r'ids?"|\\u00[5-7]')
+
+
+def hidden_numbers(
+    table: Table, name: str, values: Sequence[Value], *, is_json: bool
+) -> Iterator[tuple[str, int]]:
+    """The numbers in a column's values that look like keys, with where they stand."""
+    if not is_json:
+        path = f"{table.label}.{name}"
+        yield from ((path, value) for value in values if isinstance(value, int))
+        return
+    is_id = name == "id" or name.endswith(("_id", "_ids"))
+    for value in values:
+        if value is not None and (is_id or _LIKE_AN_ID.search(str(value))):
+            yield from _numbers_under_ids({name: json.loads(str(value))}, table.label)
 
 
 def _numbers_under_ids(value: Value, path: str) -> Iterator[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from .loader import Loaded
 from .translation import Translation
 from .versions import differing, shown
 
-_BATCH_KEYS = 5_000
+_BATCH_KEYS = 10_000
 _SHOWN = 100
 
 
@@ -30,15 +30,14 @@ class Witness(Protocol):
         """Those of the rows whose pointer leads to no row."""
 
 
-def verify(graph: Graph, loaded: Loaded, witness: Witness) -> Iterator[Finding]:
-    """What is wrong with the rows just written; nothing, normally."""
+def verify(
+    graph: Graph, loaded: Loaded, witness: Witness, proved: Container[str] = ()
+) -> Iterator[Finding]:
+    """What is wrong with the rows just written; nothing, normally. The pointers of the relations
+    `proved` are left to the database, which checks them itself."""
     for name, keys in loaded.keys_by_table.items():
         yield from _absent(graph.tables[name], keys, witness)
-    for written in (loaded.keys_by_table, loaded.overridden):
-        for name, keys in written.items():
-            for relation in graph.pointing_from(name):
-                allowed = loaded.dangling.get(relation.name, set())
-                yield from _unresolved(graph.tables[name], relation, keys, allowed, witness)
+    yield from dangling(graph, loaded, witness, proved)
     for name, keys in loaded.restored.items():
         relation = graph.relations_by_name[name.lower()]
         table = graph.tables[relation.source]
@@ -46,8 +45,21 @@ def verify(graph: Graph, loaded: Loaded, witness: Witness) -> Iterator[Finding]:
         yield from _unresolved(table, relation, keys, set(), witness)
 
 
+def dangling(
+    graph: Graph, loaded: Loaded, witness: Witness, proved: Container[str] = ()
+) -> Iterator[Finding]:
+    """The written rows whose pointers lead nowhere."""
+    for written in (loaded.keys_by_table, loaded.overridden):
+        for name, keys in written.items():
+            for relation in graph.pointing_from(name):
+                if relation.name in proved:
+                    continue
+                allowed = loaded.dangling.get(relation.name, set())
+                yield from _unresolved(graph.tables[name], relation, keys, allowed, witness)
+
+
 def _absent(table: Table, keys: KeySet, witness: Witness) -> Iterator[Finding]:
-    batches = keys.batches(_BATCH_KEYS)
+    batches = keys.packed(_BATCH_KEYS)
     found = sum(witness.count(table, table.key_names, batch) for batch in batches)
     if found != len(keys):
         yield Finding(
@@ -62,7 +74,7 @@ def _unresolved(
     table: Table, relation: Relation, keys: KeySet, allowed: set[Key], witness: Witness
 ) -> Iterator[Finding]:
     shown = 0
-    for batch in keys.batches(_BATCH_KEYS):
+    for batch in keys.packed(_BATCH_KEYS):
         for key in witness.unresolved(relation, batch):
             if key in allowed:
                 continue

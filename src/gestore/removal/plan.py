@@ -324,8 +324,7 @@ def outsiders(
             if has_none(relation, table.name):
                 continue
             going = closure.taken_of(relation.source).owned
-            for keys in owned.batches(source.batch_keys):
-                pointing = source.pointing(relation, table.name, keys)
-                for lot in batches(pointing, source.batch_keys):
-                    if others := going.missing(lot):
+            for keys in owned.packed(source.lot_keys):
+                for lot in source.arriving(relation, table.name, keys, ()):
+                    for others in batches(going.lacking(lot.keys), source.batch_keys):
                         yield relation, table.name, others

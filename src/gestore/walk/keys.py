@@ -3,6 +3,8 @@
 Integer keys take 8 bytes, UUIDs 16, in sorted runs that are merged as they grow (a log-structured
 merge tree in memory); keys of any other type stand in a set. Nothing here knows what a key is for.
 
+What is more than `SPILL_BYTES` of one set goes to a temporary file.
+
 Keys also travel packed, as they are kept: an `array` of integers, `PackedUUIDs`, a list of others.
 What handles a batch of packed keys as a whole costs nanoseconds a key, what looks at each of them a
 microsecond.
@@ -20,8 +22,13 @@ from uuid import UUID, SafeUUID
 
 from ..rows import Key
 from ..schema.table import Kind, Table
+from .spill import IntegerCodec, PickleCodec, Spill, slices
 
 _CHUNK = 8_192
+# What one set holds in memory: a million integers. One of a table's sets, and few tables are long.
+SPILL_BYTES = 8_000_000
+# What a key of another type takes in memory, at the least.
+_PLAIN_BYTES = 80
 _NUMBER = attrgetter("int")
 # Where a batch meets a stretch of a run of so many times its keys, the stretch is gone through at
 # C's speed; where the stretch is longer, each key of the batch is searched in it.
@@ -123,17 +130,31 @@ class PlainKeys:
 
     def __init__(self) -> None:
         self._keys: set[Key] = set()
+        self._spill = Spill(PickleCodec())
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         missing: list[Any] = list(set(keys) - self._keys)
-        return sorted(missing)
+        return list(self._spill.absent(sorted(missing)))
 
     def add(self, keys: Iterable[Key]) -> list[Key]:
         fresh = self.missing(keys)
         self._keys.update(fresh)
+        if len(self._keys) * _PLAIN_BYTES > SPILL_BYTES:
+            self._flush()
         return fresh
 
+    def _flush(self) -> None:
+        if self._keys:
+            keys: set[Any] = self._keys
+            self._spill.push([sorted(keys)])
+            self._keys = set()
+
     def batches(self, size: int) -> Iterator[list[Key]]:
+        if len(self._spill):
+            self._flush()
+            for some in slices(self._spill.blocks(), size):
+                yield [*some]
+            return
         keys: set[Any] = self._keys
         in_order = sorted(keys)
         for start in range(0, len(in_order), size):
@@ -149,10 +170,10 @@ class PlainKeys:
         return self.batches(size)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._keys
+        return key in self._keys or key in self._spill
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys) + len(self._spill)
 
     @property
     def size_bytes(self) -> int:
@@ -166,6 +187,7 @@ class IntegerKeys:
 
     def __init__(self) -> None:
         self._runs: list[array[int]] = []
+        self._spill = Spill(IntegerCodec())
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         return cast("list[Key]", self._lacking(keys).tolist())
@@ -174,9 +196,8 @@ class IntegerKeys:
         return cast("list[Key]", self._take(keys).tolist())
 
     def batches(self, size: int) -> Iterator[list[Key]]:
-        for run in self._in_one():
-            for start in range(0, len(run), size):
-                yield cast("list[Key]", run[start : start + size].tolist())
+        for keys in self.packed(size):
+            yield [*keys]
 
     def take(self, keys: Iterable[Key]) -> Sequence[Key]:
         return cast("Sequence[Key]", self._take(keys))
@@ -185,7 +206,12 @@ class IntegerKeys:
         return cast("Sequence[Key]", self._lacking(keys))
 
     def packed(self, size: int) -> Iterator[Sequence[Key]]:
-        for run in self._in_one():
+        self._merge()
+        if len(self._spill):
+            self._flush()
+            for keys in slices(self._spill.blocks(), size):
+                yield keys if isinstance(keys, array) else cast("Sequence[Key]", array("q", keys))
+        for run in self._runs:
             for start in range(0, len(run), size):
                 yield cast("Sequence[Key]", run[start : start + size])
 
@@ -195,6 +221,9 @@ class IntegerKeys:
             if not fresh:
                 break
             fresh = _absent(run, fresh)
+        if fresh and len(self._spill):
+            absent = self._spill.absent(fresh)
+            fresh = fresh if absent is fresh else array("q", absent)
         return fresh
 
     def _take(self, keys: Iterable[Key]) -> array[int]:
@@ -205,22 +234,28 @@ class IntegerKeys:
             # Each run at least twice as long as the next: a look-up asks few of them.
             while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
                 self._merge_last()
+            if self.size_bytes > SPILL_BYTES:
+                self._flush()
         return fresh
 
     def _merge_last(self) -> None:
         last, before = self._runs.pop(), self._runs.pop()
         self._runs.append(_merged(before, last))
 
-    def _in_one(self) -> list[array[int]]:
+    def _merge(self) -> None:
         while len(self._runs) > 1:
             self._merge_last()
-        return self._runs
+
+    def _flush(self) -> None:
+        self._merge()
+        if self._runs:
+            self._spill.push([self._runs.pop()])
 
     def __contains__(self, key: Key) -> bool:
-        return any(_has(run, key) for run in self._runs)  # type: ignore[arg-type]
+        return any(_has(run, key) for run in self._runs) or key in self._spill  # type: ignore[arg-type]
 
     def __len__(self) -> int:
-        return sum(len(run) for run in self._runs)
+        return sum(len(run) for run in self._runs) + len(self._spill)
 
     @property
     def size_bytes(self) -> int:
@@ -278,11 +313,20 @@ def _merged(left: array[int], right: array[int]) -> array[int]:
     return merged
 
 
+class _UUIDCodec:
+    def encode(self, keys: Sequence[bytes]) -> bytes:
+        return b"".join(keys)
+
+    def decode(self, data: bytes) -> Sequence[bytes]:
+        return PackedUUIDs(data).parts()
+
+
 class UUIDKeys:
     """UUIDs as two halves of 64 bits; the runs are sorted by both."""
 
     def __init__(self) -> None:
         self._runs: list[_HalvesRun] = []
+        self._spill = Spill(_UUIDCodec())
 
     def missing(self, keys: Iterable[Key]) -> list[Key]:
         # Those that were given come back: to make them again costs more, and takes memory.
@@ -315,8 +359,11 @@ class UUIDKeys:
         return self._lacking(keys)
 
     def packed(self, size: int) -> Iterator[Sequence[Key]]:
-        while len(self._runs) > 1:
-            self._merge_last()
+        self._merge()
+        if len(self._spill):
+            self._flush()
+            for parts in slices(self._spill.blocks(), size):
+                yield PackedUUIDs(b"".join(parts))
         for run in self._runs:
             for start in range(0, len(run), size):
                 yield PackedUUIDs(run.data(start, start + size))
@@ -325,12 +372,12 @@ class UUIDKeys:
         parts = set(PackedUUIDs.of(cast("Iterable[UUID]", keys)).parts())
         return PackedUUIDs(b"".join(self._absent(sorted(parts))))
 
-    def _absent(self, fresh: list[bytes]) -> list[bytes]:
+    def _absent(self, fresh: list[bytes]) -> Sequence[bytes]:
         for run in self._runs:
             if not fresh:
                 break
             fresh = run.absent(fresh)
-        return fresh
+        return self._spill.absent(fresh)
 
     def _append(self, fresh: PackedUUIDs) -> None:
         run = _HalvesRun()
@@ -338,16 +385,30 @@ class UUIDKeys:
         self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             self._merge_last()
+        if self.size_bytes > SPILL_BYTES:
+            self._flush()
 
     def _merge_last(self) -> None:
         last, before = self._runs.pop(), self._runs.pop()
         self._runs.append(before.merged(last))
 
+    def _merge(self) -> None:
+        while len(self._runs) > 1:
+            self._merge_last()
+
+    def _flush(self) -> None:
+        self._merge()
+        if self._runs:
+            run = self._runs.pop()
+            places = range(0, len(run), _CHUNK)
+            self._spill.push(run.parts(place, place + _CHUNK) for place in places)
+
     def __contains__(self, key: Key) -> bool:
-        return any(run.has(key.bytes) for run in self._runs)  # type: ignore[attr-defined]
+        part: bytes = key.bytes  # type: ignore[attr-defined]
+        return any(run.has(part) for run in self._runs) or part in self._spill
 
     def __len__(self) -> int:
-        return sum(len(run) for run in self._runs)
+        return sum(len(run) for run in self._runs) + len(self._spill)
 
     @property
     def size_bytes(self) -> int:

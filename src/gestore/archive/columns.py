@@ -1,0 +1,199 @@
+"""How does a batch of rows become lines of an archive, a column at a time?
+
+The lines are those that `encoding.RowEncoder` and `documents.row_text` make of the same rows: what
+is unusual in a column goes through its codec, value by value.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from json import JSONDecodeError, JSONDecoder
+from json.encoder import encode_basestring
+from math import isfinite
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from ..rows import Value
+from ..schema.table import Column, Kind, Table
+from .documents import to_json, utf8
+from .values import Encode, encode_float, encode_json, encoder
+
+Texts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
+"""The values of one column, as pieces of JSON."""
+
+NULL = "null"
+_NONE = type(None)
+# A float holds every decimal of 15 digits. Where there may be a longer number, one with an exponent
+# or what is no JSON, `values` looks closer.
+_UNSURE = re.compile(r"[0-9][eE][-+0-9]|[0-9.]{17}|NaN|Infinity")
+_loaded = JSONDecoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Rows of one model as an archive has them: UTF-8, one row a line, no newline at the end."""
+
+    model: str
+    count: int
+    text: bytes
+
+
+class LineEncoder:
+    """Encodes rows of one table, given as columns in the order of `columns_of(table)`."""
+
+    def __init__(self, table: Table, texts: Mapping[str, Texts] | None = None) -> None:
+        """`texts` are other ways for columns, by name: for values as a driver gives them."""
+        self._name = table.name
+        given = texts or {}
+        columns = columns_of(table)
+        self._texts = [given.get(c.name) or texts_of(c) for c in columns]
+        self._templates = {
+            shared: row_template(table, is_shared=shared) for shared in (False, True)
+        }
+
+    def __call__(self, columns: Sequence[Sequence[Value]], *, is_shared: bool) -> Lines:
+        if not columns or not columns[0]:
+            return Lines(self._name, 0, b"")
+        texts = [encode(values) for encode, values in zip(self._texts, columns, strict=True)]
+        template = self._templates[is_shared]
+        lines = "\n".join(map(template.__mod__, zip(*texts, strict=True)))
+        return Lines(self._name, len(columns[0]), utf8(lines))
+
+
+def columns_of(table: Table) -> tuple[Column, ...]:
+    """The table's columns in the order in which an archive's row has them: the key first."""
+    return (*table.key_columns, *table.value_columns)
+
+
+def row_pieces(table: Table, *, is_shared: bool) -> list[str]:
+    """What stands in a line of the table around its values: one piece more than columns."""
+    key = table.key_columns
+    pieces = [f'{{"model":{to_json(table.name)},"pk":' + ("[" if len(key) > 1 else "")]
+    pieces += ["," for _ in key[1:]]
+    after_key = ("]" if len(key) > 1 else "") + ',"fields":{'
+    for place, column in enumerate(table.value_columns):
+        pieces.append(f"{',' if place else after_key}{to_json(column.name)}:")
+    ending = "}" if table.value_columns else f"{after_key}}}"
+    pieces.append(ending + (',"shared":true}' if is_shared else "}"))
+    return pieces
+
+
+def row_template(table: Table, *, is_shared: bool) -> str:
+    """The same for `%`, with a place for each column."""
+    pieces = row_pieces(table, is_shared=is_shared)
+    return "%s".join(piece.replace("%", "%%") for piece in pieces)
+
+
+def texts_of(column: Column) -> Texts:
+    """How values that Python has for the column are written."""
+    codec = encoder(column)
+    careful = _one_by_one(codec)
+    usual = _USUAL.get(column.kind)
+    if usual is None:
+        return careful
+    wanted, write = usual
+
+    def texts(values: Sequence[Value]) -> Iterable[object]:
+        types = set(map(type, values))
+        if types == {wanted}:
+            return write(values)
+        if types != {wanted, _NONE}:
+            return careful(values) if types != {_NONE} else [NULL] * len(values)
+        written = iter(write([value for value in values if value is not None]))
+        return [NULL if value is None else next(written) for value in values]
+
+    return texts
+
+
+def _one_by_one(codec: Encode | None) -> Texts:
+    def texts(values: Sequence[Value]) -> Iterable[object]:
+        return [to_json(value if codec is None else codec(value)) for value in values]
+
+    return texts
+
+
+# The usual kinds: values of exactly one type, none of them None ----------------------------------
+
+
+def _as_they_are(values: Sequence[Any]) -> Iterable[object]:
+    return values
+
+
+def _texts(values: Sequence[Any]) -> Iterable[object]:
+    return map(encode_basestring, values)
+
+
+def _booleans(values: Sequence[Any]) -> Iterable[object]:
+    return ["true" if value else "false" for value in values]
+
+
+def _floats(values: Sequence[Any]) -> Iterable[object]:
+    if all(map(isfinite, values)):
+        return map(float.__repr__, values)
+    return [to_json(encode_float(value)) for value in values]
+
+
+def _decimals(values: Sequence[Any]) -> Iterable[object]:
+    return map('"%s"'.__mod__, map(Decimal.__str__, values))
+
+
+def _moments(values: Sequence[Any]) -> Iterable[object]:
+    return map('"%s"'.__mod__, map(datetime.isoformat, values))
+
+
+def _days(values: Sequence[Any]) -> Iterable[object]:
+    return map('"%s"'.__mod__, map(date.isoformat, values))
+
+
+def _times(values: Sequence[Any]) -> Iterable[object]:
+    return map('"%s"'.__mod__, map(time.isoformat, values))
+
+
+def _uuids(values: Sequence[Any]) -> Iterable[object]:
+    return uuid_texts([f"{value.int:032x}" for value in values])
+
+
+def uuid_texts(digits: Iterable[str]) -> list[str]:
+    """UUIDs as JSON, of their 32 hexadecimal digits."""
+    return [f'"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}"' for d in digits]
+
+
+def _bytes(values: Sequence[Any]) -> Iterable[object]:
+    return [f'"{b64encode(value).decode("ascii")}"' for value in values]
+
+
+def _documents(values: Sequence[Any]) -> Iterable[object]:
+    return map(_document_text, values)
+
+
+def _document_text(text: str) -> str:
+    """What `values` makes of a column's JSON text, which looks at each number. Short ones need
+    none of its care."""
+    if _UNSURE.search(text) is None:
+        try:
+            value = _loaded(text)
+        except JSONDecodeError:
+            return to_json(encode_json(text))
+        if value is not None and not (type(value) is dict and len(value) == 1):
+            return to_json(value)
+    return to_json(encode_json(text))
+
+
+_USUAL: dict[Kind, tuple[type, Texts]] = {
+    Kind.INTEGER: (int, _as_they_are),
+    Kind.TEXT: (str, _texts),
+    Kind.BOOLEAN: (bool, _booleans),
+    Kind.FLOAT: (float, _floats),
+    Kind.DECIMAL: (Decimal, _decimals),
+    Kind.DATETIME: (datetime, _moments),
+    Kind.DATE: (date, _days),
+    Kind.TIME: (time, _times),
+    Kind.UUID: (UUID, _uuids),
+    Kind.BINARY: (bytes, _bytes),
+    Kind.JSON: (str, _documents),
+}
