@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from gestore import anonymize, conf
-from gestore.errors import ConfigurationError, MissingExtra, NotFound
+from gestore import conf
+from gestore.errors import ConfigurationError
 from gestore.schema.policy import Policy
 
 
@@ -44,11 +44,6 @@ def test_every_entry() -> None:
             "REWRITERS": {"shop.Page.body": "tests.test_conf.rewrite", "shop.Page.x": rewrite},
             "RECORD_IMPORTS": False,
             "REPLICAS": ["replica"],
-            "RECIPIENTS": ["age1nobody"],
-            "REQUIRE_ENCRYPTION": True,
-            "TRUSTED_SIGNERS": ("ssh-ed25519 AAAA",),
-            "ANONYMIZE": {"auth.User.email": "gestore.anonymize.email", "a.B.c": rewrite},
-            "ANONYMIZE_SALT": "pepper",
         }
     )
     assert settings == conf.Settings(
@@ -62,11 +57,6 @@ def test_every_entry() -> None:
         rewriters={"shop.Page.body": rewrite, "shop.Page.x": rewrite},
         record_imports=False,
         replicas=("replica",),
-        recipients=("age1nobody",),
-        require_encryption=True,
-        trusted_signers=("ssh-ed25519 AAAA",),
-        anonymize={"auth.User.email": anonymize.email, "a.B.c": rewrite},
-        anonymize_salt="pepper",
     )
 
 
@@ -98,16 +88,6 @@ def test_every_entry() -> None:
         ({"RECORD_IMPORTS": 0}, 'GESTORE["RECORD_IMPORTS"] must be True or False.'),
         ({"REPLICAS": "replica"}, 'GESTORE["REPLICAS"] must be a list.'),
         ({"REPLICAS": [7]}, 'GESTORE["REPLICAS"]: 7 is not the alias of a database'),
-        ({"RECIPIENTS": "age1"}, 'GESTORE["RECIPIENTS"] must be a list.'),
-        ({"RECIPIENTS": [7]}, 'GESTORE["RECIPIENTS"]: 7 is not the text of a key'),
-        ({"REQUIRE_ENCRYPTION": 1}, 'GESTORE["REQUIRE_ENCRYPTION"] must be True or False.'),
-        ({"TRUSTED_SIGNERS": b"x"}, 'GESTORE["TRUSTED_SIGNERS"]'),
-        ({"TRUSTED_SIGNERS": [None]}, 'GESTORE["TRUSTED_SIGNERS"]: None is not the text'),
-        ({"ANONYMIZE": []}, 'GESTORE["ANONYMIZE"] must be a dictionary.'),
-        ({"ANONYMIZE": {"a.B": rewrite}}, "GESTORE[\"ANONYMIZE\"]: 'a.B' is no app.Model.field."),
-        ({"ANONYMIZE": {"a.B.c": "no.such"}}, "GESTORE[\"ANONYMIZE\"]['a.B.c']: "),
-        ({"ANONYMIZE": {"a.B.c": None}}, "GESTORE[\"ANONYMIZE\"]['a.B.c'] cannot be called."),
-        ({"ANONYMIZE_SALT": 7}, 'GESTORE["ANONYMIZE_SALT"] must be a text.'),
         ({"MAX_ARCHIVE_BYTES": 0}, 'GESTORE["MAX_ARCHIVE_BYTES"] must be a number of bytes.'),
         ({"MAX_ARCHIVE_BYTES": -1}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),
         ({"MAX_ARCHIVE_BYTES": True}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),
@@ -160,23 +140,3 @@ def test_settings_are_read_when_asked() -> None:
         assert (conf.has_time_zones(), conf.time_zone()) == (False, "Asia/Tokyo")
     assert (conf.has_time_zones(), conf.time_zone()) == (True, "Europe/Rome")
     assert conf.is_installed()
-
-
-def test_storages_and_the_bucket() -> None:
-    backend = "django.core.files.storage.InMemoryStorage"
-    kept = {"BACKEND": backend, "OPTIONS": {"base_url": "/kept/"}}
-    others = {"default": {"BACKEND": backend}, "staticfiles": {"BACKEND": backend}}
-    with override_settings(STORAGES={**others, "gestore": kept}):
-        assert conf.bucket() is conf.storage("gestore")
-        with pytest.raises(NotFound, match="No storage 'nowhere'") as caught:
-            conf.storage("nowhere")
-        assert "default, staticfiles, gestore" in caught.value.hint
-    with override_settings(STORAGES=others, GESTORE_BUCKET_NAME="b", GESTORE_PROJECT_NAME="p"):
-        with pytest.raises(ConfigurationError, match="there is no GESTORE_CREDENTIALS") as told:
-            conf.bucket()
-        assert 'STORAGES["gestore"]' in told.value.hint
-        with (
-            override_settings(GESTORE_CREDENTIALS="/nowhere/key.json"),
-            pytest.raises((ConfigurationError, MissingExtra)),
-        ):
-            conf.bucket()

@@ -1,29 +1,22 @@
 """What do the project's settings say? The only file that reads them, and only when asked.
 
-Everything stands in one dictionary, `GESTORE`; the original's three bucket settings are apart, and
-so are Django's own `STORAGES`.
+Everything stands in one dictionary, `GESTORE`; the original's three bucket settings are apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .errors import ConfigurationError, MissingExtra, NotFound
+from .errors import ConfigurationError
 from .schema.policy import Policy
 
-if TYPE_CHECKING:
-    from django.core.files.storage import Storage
-
 _GIB = 1 << 30
-BUCKET = "gestore"
-"""The alias in STORAGES that -b/--bucket means."""
-_BUCKET_SETTINGS = ("GESTORE_BUCKET_NAME", "GESTORE_PROJECT_NAME", "GESTORE_CREDENTIALS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +33,6 @@ class Settings:
     record_imports: bool = True
     replicas: tuple[str, ...] = ()
     max_archive_bytes: int = 10 * _GIB
-    recipients: tuple[str, ...] = ()
-    require_encryption: bool = False
-    trusted_signers: tuple[str, ...] = ()
-    anonymize: Mapping[str, Callable[..., object]] = field(default_factory=dict)
-    anonymize_salt: str = ""
 
     @property
     def policy_layer(self) -> Mapping[str, Policy]:
@@ -63,11 +51,6 @@ KEYS = (
     "REWRITERS",
     "RECORD_IMPORTS",
     "REPLICAS",
-    "RECIPIENTS",
-    "REQUIRE_ENCRYPTION",
-    "TRUSTED_SIGNERS",
-    "ANONYMIZE",
-    "ANONYMIZE_SALT",
 )
 
 
@@ -90,15 +73,10 @@ def load() -> Settings:
         roots=tuple(_text("ROOTS", label) for label in _sequence(raw, "ROOTS")),
         provenance=_boolean(raw, "PROVENANCE", default=True),
         renames=_renames(raw.get("RENAMES", {})),
-        rewriters=_callables(raw, "REWRITERS"),
+        rewriters=_rewriters(raw.get("REWRITERS", {})),
         replicas=tuple(_alias("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
         record_imports=_boolean(raw, "RECORD_IMPORTS", default=True),
         max_archive_bytes=_size(raw.get("MAX_ARCHIVE_BYTES", 10 * _GIB)),
-        recipients=_keys(raw, "RECIPIENTS"),
-        require_encryption=_boolean(raw, "REQUIRE_ENCRYPTION", default=False),
-        trusted_signers=_keys(raw, "TRUSTED_SIGNERS"),
-        anonymize=_callables(raw, "ANONYMIZE"),
-        anonymize_salt=_salt(raw.get("ANONYMIZE_SALT", "")),
     )
 
 
@@ -171,38 +149,21 @@ def _renames(value: Any) -> dict[str, str]:
     return dict(value)
 
 
-def _callables(raw: Mapping[str, Any], entry: str) -> dict[str, Callable[..., object]]:
-    """Field labels with callables, or with their dotted paths."""
-    value = raw.get(entry, {})
+def _rewriters(value: Any) -> dict[str, Callable[..., object]]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f'GESTORE["{entry}"] must be a dictionary.')
-    found = {}
-    for label, named in value.items():
+        raise ConfigurationError('GESTORE["REWRITERS"] must be a dictionary.')
+    rewriters = {}
+    for label, rewrite in value.items():
         if str(label).count(".") != 2:
-            raise ConfigurationError(f'GESTORE["{entry}"]: {label!r} is no app.Model.field.')
+            raise ConfigurationError(f'GESTORE["REWRITERS"]: {label!r} is no app.Model.field.')
         try:
-            function = import_string(named) if isinstance(named, str) else named
+            found = import_string(rewrite) if isinstance(rewrite, str) else rewrite
         except ImportError as error:
-            raise ConfigurationError(f'GESTORE["{entry}"][{label!r}]: {error}.') from error
-        if not callable(function):
-            raise ConfigurationError(f'GESTORE["{entry}"][{label!r}] cannot be called.')
-        found[label] = function
-    return found
-
-
-def _keys(raw: Mapping[str, Any], entry: str) -> tuple[str, ...]:
-    """Public keys, which are looked into where they are used."""
-    keys = tuple(_sequence(raw, entry))
-    for key in keys:
-        if not isinstance(key, str):
-            raise ConfigurationError(f'GESTORE["{entry}"]: {key!r} is not the text of a key.')
-    return keys
-
-
-def _salt(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ConfigurationError('GESTORE["ANONYMIZE_SALT"] must be a text.')
-    return value
+            raise ConfigurationError(f'GESTORE["REWRITERS"][{label!r}]: {error}.') from error
+        if not callable(found):
+            raise ConfigurationError(f'GESTORE["REWRITERS"][{label!r}] cannot be called.')
+        rewriters[label] = found
+    return rewriters
 
 
 def _text(name: str, value: Any) -> str:
@@ -228,55 +189,3 @@ def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise ConfigurationError('GESTORE["MAX_ARCHIVE_BYTES"] must be a number of bytes.')
     return value
-
-
-# Storages -----------------------------------------------------------------------------------------
-
-
-def storage(alias: str) -> Storage:
-    """The project's storage of that name; `NotFound` lists those there are."""
-    from django.core.files.storage import InvalidStorageError, storages
-
-    try:
-        return storages[alias]
-    except InvalidStorageError as error:
-        raise NotFound(
-            f"No storage {alias!r}: {error}", hint=f"There are: {', '.join(storages.backends)}."
-        ) from error
-
-
-def bucket() -> Storage:
-    """What -b/--bucket means: the storage `gestore`, else the bucket of the original's settings."""
-    if BUCKET in settings.STORAGES:
-        return storage(BUCKET)
-    named = {name: getattr(settings, name, "") for name in _BUCKET_SETTINGS}
-    if not all(named.values()):
-        missing = ", ".join(name for name, value in named.items() if not value)
-        raise ConfigurationError(
-            f'There is no bucket: STORAGES has no "{BUCKET}", and of the three settings '
-            f"{', '.join(_BUCKET_SETTINGS)} there is no {missing}.",
-            hint=f'Name a storage of django-storages in STORAGES["{BUCKET}"], or set all three.',
-        )
-    name, project, credentials = named.values()
-    return _google(name, project, str(credentials))
-
-
-def _google(name: str, project: str, credentials: str) -> Storage:
-    try:
-        from google.oauth2.service_account import Credentials
-        from storages.backends.gcloud import GoogleCloudStorage
-    except ImportError as error:
-        raise MissingExtra(
-            "A bucket of Google's needs the library django-storages.",
-            hint="Install it with: pip install 'django-gestore[gcs]'",
-        ) from error
-    try:
-        read: Callable[[str], Any] = Credentials.from_service_account_file
-        key = read(credentials)
-    except (OSError, ValueError) as error:
-        # What it says of the file's content is not passed on.
-        raise ConfigurationError(
-            f"GESTORE_CREDENTIALS: {credentials} is no key file of a service account."
-        ) from error
-    made: Storage = GoogleCloudStorage(bucket_name=name, project_id=project, credentials=key)
-    return made

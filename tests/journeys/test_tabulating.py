@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
 
 from gestore import tabulating
 from gestore.errors import ArchiveExists, NotFound, UsageError
@@ -103,3 +104,28 @@ def test_page_escapes_what_it_shows(ada: User, tmp_path: Path) -> None:
     page = (tmp_path / "ada" / "index.html").read_text()
     assert html.escape(reference) in page
     assert "<script" not in page
+
+
+def typed(*words: str) -> str:
+    out = io.StringIO()
+    call_command("exportobjects", *words, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def test_command_writes_tables(ada: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reference = f"auth.User.{ada.pk}"
+    said = typed(reference, "--format", "csv", "-o", "ada.zip")
+    assert "Wrote 2 rows as tables to ada.zip" in said
+    assert "cannot be imported" in said
+    typed(reference, "--format", "csv", "-o", "ada")
+    assert (tmp_path / "ada" / "index.html").exists()
+    typed(reference, "--format", "csv")
+    (made,) = (tmp_path / "exports").iterdir()
+    assert (made / "auth.user.csv").exists()
+    assert "would" not in typed(reference, "--format", "csv", "--dry-run")
+    for words in (["-o", "-"], ["-o", "ada.jsonl"], ["--debug"]):
+        with pytest.raises(CommandError, match="Tables are several files"):
+            typed(reference, "--format", "csv", *words)
+    with pytest.raises(CommandError, match="is not an archive of Gestore"):
+        call_command("importobjects", "ada.zip", stderr=io.StringIO())

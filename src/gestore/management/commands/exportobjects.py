@@ -195,7 +195,11 @@ def _destination(options: dict[str, Any]) -> Destination:
     if output != "-" and not is_archive_name(output):
         _check_folder_name(output)
         output = str(Path(output) / f"{_new_name()}.{_form(options, 'json')}")
-    elif output != "-" and options["format"] in _FORMS and not output.endswith(f".{options['format']}"):
+    elif (
+        output != "-"
+        and options["format"] in _FORMS
+        and not output.endswith(f".{options['format']}")
+    ):
         raise UsageError(
             f"{output} does not end in .{options['format']}.",
             hint="The name says what to write: leave --format out, or change the name.",
