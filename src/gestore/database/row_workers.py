@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -86,8 +86,9 @@ def _process() -> subprocess.Popen[bytes]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(_PATIENCE_SECONDS)
     for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
+        # What was still to be sent has nobody to go to.
+        with suppress(BrokenPipeError):
+            cast("IO[bytes]", pipe).close()
 
 
 class Workers:
