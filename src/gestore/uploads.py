@@ -311,13 +311,20 @@ def remove_files(
             if name in used:
                 yield label, name, "another row names it"
                 continue
-            storage = _storage(columns[label])
             try:
-                storage.delete(name)
-            except Exception as error:  # noqa: BLE001 - told: the rows are gone already
-                yield label, name, _words(error)
+                _remove(columns[label], label, name)
+            except GestoreError as error:
+                # The rows are gone already: it is told, and the others go.
+                yield label, name, error.message
             else:
                 yield label, name, ""
+
+
+def _remove(column: Column, label: str, name: str) -> None:
+    try:
+        _storage(column).delete(name)
+    except Exception as error:
+        raise GestoreError(f"The file {name!r} of {label} was left: {_words(error)}.") from error
 
 
 def _used(graph: Graph, reader: Reader, names: set[str]) -> set[str]:

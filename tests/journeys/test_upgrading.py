@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -211,3 +212,13 @@ def test_refusals_say_what_is_missing(
     assert "--scratch" in caught.value.hint
     assert Keeper.objects.count() == 0
     assert ALIAS not in connections
+
+
+def test_command_upgrades(then: tuple[str, dict[str, list[dict[str, Any]]]]) -> None:
+    archive, lived = then
+    call_command("importobjects", archive, "--upgrade", "--dry-run", stdout=io.StringIO())
+    assert Keeper.objects.count() == 0
+    with pytest.raises(CommandError, match="'target' is not empty"):
+        call_command("importobjects", archive, "--upgrade", "--scratch", "target")
+    call_command("importobjects", archive, "--upgrade", stdout=io.StringIO())
+    assert rows_of("default") == lived

@@ -8,8 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +18,11 @@ from typing import IO, Any, Protocol, TypeAlias
 
 from django.utils.text import capfirst
 
-from ..errors import ArchiveNotWritten, UsageError
+from ..errors import UsageError
 from ..rows import Value
+from ..schema.introspect import title_of
 from ..schema.table import Column, Kind, Table
-from .storage import check_free, exists_already, new_file
+from .storage import check_free, exists_already, new_file, new_folder
 
 ZIP = ".zip"
 PAGE = "index.html"
@@ -60,7 +59,8 @@ def binder(name: str, *, overwrite: bool = False) -> Iterator[Binder]:
         ):
             yield _Zipped(packed)
         return
-    with _new_folder(Path(name)) as folder:
+    check_place(name, overwrite=False)
+    with new_folder(Path(name)) as folder:
         yield _Folder(folder)
 
 
@@ -93,27 +93,8 @@ class _Folder:
 
     @contextmanager
     def new(self, name: str) -> Iterator[IO[bytes]]:
-        with (self.path / name).open("xb") as file:
+        with new_file(self.path / name) as file:
             yield file
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    check_place(str(path), overwrite=False)
-    part: Path | None = None
-    try:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
-        yield part
-        part.rename(path)
-    except OSError as error:
-        raise ArchiveNotWritten(
-            f"{path} could not be written: {error.strerror or error}.",
-            hint="Nothing was written under that name.",
-        ) from error
-    finally:
-        if part is not None and part.exists():
-            shutil.rmtree(part)
 
 
 # Sheets -------------------------------------------------------------------------------------------
@@ -124,21 +105,18 @@ def write_sheet(binder: Binder, table: Table, rows: Iterable[Sequence[Value]]) -
     columns = tuple(map(_heading, table.columns))
     shows = [_show(column) for column in table.columns]
     name, count = f"{table.name}.csv", 0
-    with (
-        binder.new(name) as file,
-        io.TextIOWrapper(file, "utf-8", errors="replace", newline="", write_through=False) as text,
-    ):
+    with binder.new(name) as file:
+        text = io.TextIOWrapper(file, "utf-8", errors="replace", newline="")
         text.write(_MARK)
         lines = csv.writer(text)
         lines.writerow(columns)
         for row in rows:
             lines.writerow([show(value) for show, value in zip(shows, row, strict=True)])
             count += 1
-    return Sheet(name, _title(table), columns, count)
-
-
-def _title(table: Table) -> str:
-    return capfirst(str(table.model._meta.verbose_name_plural))
+        text.flush()
+        # Whoever opened the file closes it.
+        text.detach()
+    return Sheet(name, title_of(table.model), columns, count)
 
 
 def _heading(column: Column) -> str:

@@ -163,19 +163,23 @@ class Shelf:
         except ArchiveError:
             raise
         except Exception as error:
-            left = self._cleaned(name) if cleaning else "Nothing was written under that name."
+            if cleaning:
+                self._clean(name, error)
             raise ArchiveNotWritten(
-                f"{self.shown(name)} could not be written: {_words(error)}.", hint=left
+                f"{self.shown(name)} could not be written: {_words(error)}.",
+                hint="Nothing was written under that name.",
             ) from error
 
-    def _cleaned(self, name: str) -> str:
+    def _clean(self, name: str, why: Exception) -> None:
         """Take away what a broken-off upload may have left."""
         try:
             if self.storage.exists(name):
                 self.storage.delete(name)
-        except Exception as error:  # noqa: BLE001 - told, beside what went wrong before
-            return f"What is under that name, if anything, is not whole: {_words(error)}."
-        return "Nothing was written under that name."
+        except Exception as error:
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} could not be written: {_words(why)}.",
+                hint=f"What is under that name, if anything, is not whole: {_words(error)}.",
+            ) from error
 
     @contextmanager
     def _read(self, name: str) -> Iterator[None]:

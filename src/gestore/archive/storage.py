@@ -6,6 +6,7 @@ A file appears under its name whole, or not at all.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,22 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that is filled beside `path`, and becomes `path` when everything went well."""
+    part: Path | None = None
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
+        yield part
+        part.rename(path)
+    except OSError as error:
+        raise _not_written(path, error.strerror or str(error)) from error
+    finally:
+        if part is not None and part.exists():
+            shutil.rmtree(part)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
