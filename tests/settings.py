@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "gestore",
     "demoapp",
     "tests.zoo",
+    "tests.moved",
     "tests.music",
 ]
 if VENDOR == "postgresql":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .removal.throttle import Limits
     from .resuming import resume_deletion
     from .schema.policy import Follow, Policy
+    from .tabulating import TabulateReport, tabulate_objects
     from .undoing import UndoPlan, undo_import
     from .verifying import VerifyReport, verify_archive
 
@@ -51,6 +52,7 @@ __all__ = [
     "Refused",
     "Severity",
     "Strategy",
+    "TabulateReport",
     "UndoPlan",
     "VerifyReport",
     "WalkOptions",
@@ -61,6 +63,7 @@ __all__ = [
     "plan_deletion",
     "plan_objects",
     "resume_deletion",
+    "tabulate_objects",
     "undo_import",
     "verify_archive",
 ]
@@ -91,6 +94,8 @@ _PLACES = {
     "resume_deletion": "resuming",
     "Follow": "schema.policy",
     "Policy": "schema.policy",
+    "TabulateReport": "tabulating",
+    "tabulate_objects": "tabulating",
     "UndoPlan": "undoing",
     "undo_import": "undoing",
     "VerifyReport": "verifying",

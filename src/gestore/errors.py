@@ -19,6 +19,7 @@
     │   ├── NotAnArchive         it is something else
     │   ├── ArchiveCutOff        its end is missing
     │   ├── ArchiveTooNew        a later format
+    │   ├── ArchiveNotTrusted    not signed by anybody who is trusted here, or changed since
     │   ├── ArchiveTooLarge      more than `GESTORE["MAX_ARCHIVE_BYTES"]`
     │   └── ArchiveDamaged       a line that is no row, or a digest that does not match
     └── Refused                  checks found something; carries every finding
@@ -223,6 +224,10 @@ class ArchiveCutOff(ArchiveError):
 
 class ArchiveTooNew(ArchiveError):
     """The archive was written in a later format than this Gestore reads."""
+
+
+class ArchiveNotTrusted(ArchiveError):
+    """Nobody who is trusted signed the archive as it is."""
 
 
 class ArchiveTooLarge(ArchiveError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -60,6 +60,7 @@ from .rows import ArchivedRow, JsonValue
 from .schema.graph import Graph
 from .schema.introspect import build_graph
 from .schema.policy import DEFAULTS
+from .upgrading import upgraded
 from .version import __version__
 from .walk.keys import KeySet
 
@@ -68,7 +69,9 @@ from .walk.keys import KeySet
 class ImportOptions:
     """How an archive is loaded. `strategies` maps a model label to its own strategy.
 
-    `keymap`, `resolutions` and `write_resolutions` are names of files.
+    `keymap`, `resolutions` and `write_resolutions` are names of files. With `upgrade`, an archive
+    whose migrations are behind lives through the project's in a database of the moment, or in the
+    empty one whose alias is `scratch`.
     """
 
     database: str = DEFAULT_DB_ALIAS
@@ -82,6 +85,8 @@ class ImportOptions:
     keymap: str = ""
     resolutions: str = ""
     write_resolutions: str = ""
+    upgrade: bool = False
+    scratch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +167,25 @@ def import_objects(
             f"No database {options.database!r}.", hint=f"There are: {', '.join(connections)}."
         )
     graph = build_graph(settings.relations, settings.unmanaged, options.database)
-    with open_archive(archive, settings.max_archive_bytes) as opened:
+    with (
+        open_archive(archive, settings.max_archive_bytes) as read,
+        _of_today(read, options, listener) as opened,
+    ):
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
                 return _Import(graph, opened, options, listener).run()
         return _Import(graph, opened, options, listener).run()
+
+
+def _of_today(
+    archive: ArchiveReader, options: ImportOptions, progress: Progress
+) -> AbstractContextManager[ArchiveReader]:
+    if options.scratch and not options.upgrade:
+        raise UsageError("A scratch database is named, and nothing is upgraded: add --upgrade.")
+    if not options.upgrade:
+        return nullcontext(archive)
+    zones = _zones(archive.manifest)
+    return upgraded(archive, zones, progress, scratch=options.scratch)
 
 
 def compare_archive(
@@ -195,12 +214,7 @@ class _Import:
         self.renames = Renames.of(self.settings.renames)
         self.manifest = self.renames.manifest(_completed(archive.manifest))
         self.resolutions = _read_resolutions(options.resolutions)
-        self.zones = TimeZones(
-            source_is_aware=self.manifest.use_tz,
-            target_is_aware=conf.has_time_zones(),
-            source_default=_zone(self.manifest.time_zone),
-            target_default=_zone(conf.time_zone()),
-        )
+        self.zones = _zones(self.manifest)
         self.decoding = Decoding(graph, self.manifest, self.zones, self.resolutions.values_of)
         self.reader = Reader(self.connection, graph)
         self.writer = Writer(self.connection, graph)
@@ -529,6 +543,15 @@ def _completed(manifest: Manifest) -> Manifest:
     if manifest.format_version > 1:
         return manifest
     return replace(manifest, policies={name: policy.value for name, policy in DEFAULTS.items()})
+
+
+def _zones(manifest: Manifest) -> TimeZones:
+    return TimeZones(
+        source_is_aware=manifest.use_tz,
+        target_is_aware=conf.has_time_zones(),
+        source_default=_zone(manifest.time_zone),
+        target_default=_zone(conf.time_zone()),
+    )
 
 
 def _zone(name: str) -> ZoneInfo:

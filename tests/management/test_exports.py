@@ -181,3 +181,10 @@ def test_error_is_in_the_report_too(here: Path) -> None:
         "hint": "A reference is app_label.Model.key, or app_label.Model:field=value.",
         "findings": [],
     }
+
+
+def test_workers_are_a_number_of_processes(here: Path) -> None:
+    seen = typed("exportobjects", BOOK, "-o", "acme.json", "--workers", "none")
+    assert (seen.code, seen.out) == (2, "")
+    assert "none" in seen.err
+    assert not Path("acme.json").exists()

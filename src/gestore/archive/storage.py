@@ -6,6 +6,7 @@ A file appears under its name whole, or not at all.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -48,6 +49,22 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
             part.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder that is filled beside `path`, and becomes `path` when everything went well."""
+    part: Path | None = None
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=path.absolute().parent, prefix=f".{path.name}."))
+        yield part
+        part.rename(path)
+    except OSError as error:
+        raise _not_written(path, error.strerror or str(error)) from error
+    finally:
+        if part is not None and part.exists():
+            shutil.rmtree(part)
+
+
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuse a name that is a folder's, or taken, or in a place where nothing can be written."""
     try:
@@ -57,7 +74,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
             # A device: it would be replaced by a file.
             raise ArchiveNotWritten(f"{path} is no regular file.", hint="Name another.")
         if not overwrite and path.exists():
-            raise _exists(path)
+            raise exists_already(path)
         there = next(folder for folder in path.absolute().parents if folder.exists())
     except PermissionError as error:
         raise _not_written(path, error.strerror or str(error)) from error
@@ -73,10 +90,11 @@ def _not_written(path: Path, reason: str) -> ArchiveNotWritten:
     )
 
 
-def _exists(path: Path) -> ArchiveExists:
-    return ArchiveExists(
-        f"{path} exists already.", hint="Choose another name, or add --overwrite to replace it."
-    )
+def exists_already(
+    name: object, hint: str = "Choose another name, or add --overwrite to replace it."
+) -> ArchiveExists:
+    """The refusal of a name that is taken."""
+    return ArchiveExists(f"{name} exists already.", hint=hint)
 
 
 def _give_name(part: Path, path: Path, *, overwrite: bool) -> None:
@@ -87,7 +105,7 @@ def _give_name(part: Path, path: Path, *, overwrite: bool) -> None:
         # Unlike a rename, a link never replaces a file that came meanwhile.
         os.link(part, path)
     except FileExistsError as error:
-        raise _exists(path) from error
+        raise exists_already(path) from error
     except OSError:
         # Some file systems know no links.
         part.replace(path)
@@ -119,37 +137,49 @@ def standard_output() -> Iterator[IO[bytes]]:
 def readable(path: str, max_bytes: int) -> Iterator[IO[bytes]]:
     """The archive's bytes as a file that can be read again; a pipe is kept on disk meanwhile."""
     if path == STANDARD:
-        with tempfile.TemporaryFile() as spool:
-            _spool(sys.stdin.buffer, spool, max_bytes)
-            yield spool
+        with tempfile.TemporaryFile() as kept:
+            spool(sys.stdin.buffer, kept, max_bytes, "standard input")
+            yield kept
         return
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed by the with below
-    except OSError as error:
-        raise ArchiveNotRead(f"{path} cannot be read: {error.strerror or error}.") from error
-    with file:
+    with open_file(Path(path), path) as file:
         if not file.seekable():
-            with tempfile.TemporaryFile() as spool:
-                _spool(file, spool, max_bytes)
-                yield spool
+            with tempfile.TemporaryFile() as kept:
+                spool(file, kept, max_bytes, path)
+                yield kept
             return
         yield file
 
 
-def _spool(pipe: IO[bytes], spool: IO[bytes], max_bytes: int) -> None:
-    size = 0
+def open_file(path: Path, shown: str) -> IO[bytes]:
+    """The file, to be read."""
     try:
-        while piece := pipe.read(_SPOOL_BYTES):
-            size += len(piece)
-            if size > max_bytes:
-                raise too_large("standard input", max_bytes)
-            spool.write(piece)
-        spool.seek(0)
+        return path.open("rb")
     except OSError as error:
-        raise ArchiveNotRead(
-            f"standard input could not be kept on disk: {error.strerror or error}.",
-            hint="Another folder for temporary files can be named by TMPDIR.",
-        ) from error
+        raise ArchiveNotRead(f"{shown} cannot be read: {error.strerror or error}.") from error
+
+
+def spool(source: IO[bytes], kept: IO[bytes], max_bytes: int, name: str) -> None:
+    """Keep on disk what can be read only once; `ArchiveTooLarge` beyond the bound."""
+    size = 0
+    while piece := _piece(source, name):
+        size += len(piece)
+        if size > max_bytes:
+            raise too_large(name, max_bytes)
+        try:
+            kept.write(piece)
+        except OSError as error:
+            raise ArchiveNotRead(
+                f"{name} could not be kept on disk: {error.strerror or error}.",
+                hint="Another folder for temporary files can be named by TMPDIR.",
+            ) from error
+    kept.seek(0)
+
+
+def _piece(source: IO[bytes], name: str) -> bytes:
+    try:
+        return source.read(_SPOOL_BYTES)
+    except OSError as error:
+        raise ArchiveNotRead(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
 class Scratch:
@@ -217,8 +247,14 @@ def write_text(name: str, lines: Iterable[str]) -> None:
 def read_text(name: str) -> str:
     """A small text file."""
     try:
-        return Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ArchiveNotRead(f"{name} cannot be read: {error.strerror or error}.") from error
+        return read_bytes(name).decode()
     except UnicodeDecodeError as error:
         raise ArchiveNotRead(f"{name} cannot be read: it is no UTF-8 text.") from error
+
+
+def read_bytes(name: str) -> bytes:
+    """A small file."""
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise ArchiveNotRead(f"{name} cannot be read: {error.strerror or error}.") from error

@@ -314,6 +314,10 @@ class Reader:
         """The keys of the rows whose columns hold one of the values; however many."""
         return self._many_keys(table, self.among(table, names, values))
 
+    def all_keys(self, table: Table) -> Iterable[Key]:
+        """The keys of every row of the table; however many."""
+        return self._many_keys(table, Condition("1 = 1"))
+
     def resolve(
         self, table: str, columns: Sequence[str], values: Sequence[Value]
     ) -> list[tuple[Value, Key]]:

@@ -10,6 +10,7 @@ from django.apps import apps as installed
 from django.apps.registry import Apps
 from django.db import connections, models, router
 from django.db.models.fields.related import ForeignObject
+from django.utils.text import capfirst
 
 from ..errors import ConfigurationError
 from .graph import Graph
@@ -229,6 +230,11 @@ def _column(field: models.Field[Any, Any]) -> Column:
         field=field,
         leaf=leaf,
     )
+
+
+def title_of(model: Model) -> str:
+    """What people call the rows of a model."""
+    return capfirst(str(model._meta.verbose_name_plural))
 
 
 def leaf_field(field: models.Field[Any, Any]) -> models.Field[Any, Any]:

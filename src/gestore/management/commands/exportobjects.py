@@ -33,6 +33,7 @@ from ..plan_text import plan_lines
 
 _FOLDER = "exports"
 _FORMS = tuple(layout + packing for layout in ("json", "jsonl") for packing in ("", ".gz", ".zst"))
+_TABLES = "csv"
 
 
 class Command(BaseCommand):
@@ -51,9 +52,10 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--format",
-            choices=_FORMS,
+            choices=(*_FORMS, _TABLES),
             help="what to write where no name says it: to standard output (default: jsonl) or "
-            "into a folder (default: json)",
+            "into a folder (default: json); csv: tables for people, into a new folder or a .zip, "
+            "which cannot be imported",
         )
         parser.add_argument(
             "--overwrite", action="store_true", help="replace the file if it exists"
@@ -88,6 +90,9 @@ class Command(BaseCommand):
         with translated(console, options["report"], interrupted=left):
             if options["bucket"]:
                 raise UsageError("Buckets are not available yet.", hint="Name a file with -o.")
+            if options["format"] == _TABLES and not options["dry_run"]:
+                self._tabulate(console, options)
+                return
             destination = _destination(options)
             if options["dry_run"]:
                 self._plan(console, options, destination)
@@ -102,6 +107,25 @@ class Command(BaseCommand):
                 workers=options["workers"],
             )
         self._tell(console, report)
+        if options["report"]:
+            write_report(options["report"], report.as_json())
+
+    def _tabulate(self, console: Console, options: dict[str, Any]) -> None:
+        """Tables for people: another pipeline, and no archive."""
+        from ...tabulating import tabulate_objects
+
+        report = tabulate_objects(
+            named_objects(options),
+            _place_of_tables(options),
+            walk_options(options),
+            overwrite=options["overwrite"],
+            progress=console.progress(),
+        )
+        for line in count_lines(report.rows_by_model):
+            console.say(line)
+        console.show_findings(report.findings)
+        console.say(f"Wrote {rows_text(report.row_count)} as tables to {report.name}")
+        console.say("They are for people to read, and cannot be imported.")
         if options["report"]:
             write_report(options["report"], report.as_json())
 
@@ -140,7 +164,29 @@ class Command(BaseCommand):
 def _form(options: dict[str, Any], default: str) -> str:
     if options["debug"]:
         default = "json"
-    return options["format"] or default
+    form: str = options["format"] or default
+    # Only a plan gets here with it: what is planned is the same in any form.
+    return default if form == _TABLES else form
+
+
+def _place_of_tables(options: dict[str, Any]) -> str:
+    """A `.zip`, a folder that is not there yet, or a new one in a folder that is."""
+    output: str = options["output"]
+    if options["debug"] or output == "-" or is_archive_name(output):
+        raise UsageError(
+            "Tables are several files: they go into a folder, or into a .zip.",
+            hint="Name one with -o.",
+        )
+    if output.endswith(".zip"):
+        return output
+    _check_folder_name(output)
+    if output == _FOLDER or Path(output).is_dir():
+        return str(Path(output) / _new_name())
+    return output.rstrip("/")
+
+
+def _new_name() -> str:
+    return f"{socket.gethostname()}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
 
 
 def _destination(options: dict[str, Any]) -> Destination:
@@ -148,10 +194,12 @@ def _destination(options: dict[str, Any]) -> Destination:
     output: str = "-" if options["debug"] else options["output"]
     if output != "-" and not is_archive_name(output):
         _check_folder_name(output)
-        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-        name = f"{socket.gethostname()}-{moment}.{_form(options, 'json')}"
-        output = str(Path(output) / name)
-    elif output != "-" and options["format"] and not output.endswith(f".{options['format']}"):
+        output = str(Path(output) / f"{_new_name()}.{_form(options, 'json')}")
+    elif (
+        output != "-"
+        and options["format"] in _FORMS
+        and not output.endswith(f".{options['format']}")
+    ):
         raise UsageError(
             f"{output} does not end in .{options['format']}.",
             hint="The name says what to write: leave --format out, or change the name.",

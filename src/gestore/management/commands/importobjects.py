@@ -86,6 +86,17 @@ class Command(BaseCommand):
             "--strict", action="store_true", help="refuse an archive that was edited"
         )
         parser.add_argument(
+            "--upgrade",
+            action="store_true",
+            help="have the rows of an older archive live through the project's migrations first",
+        )
+        parser.add_argument(
+            "--scratch",
+            metavar="ALIAS",
+            default="",
+            help="the empty database in which they do (default: SQLite in a temporary folder)",
+        )
+        parser.add_argument(
             "-n",
             "--dry-run",
             "-d",
@@ -196,6 +207,8 @@ def _import_options(options: dict[str, Any]) -> ImportOptions:
         keymap=options["keymap"] or "",
         resolutions=options["resolutions"] or "",
         write_resolutions=options["write_resolutions"] or "",
+        upgrade=options["upgrade"],
+        scratch=options["scratch"],
     )
 
 

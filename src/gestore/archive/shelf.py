@@ -1,0 +1,201 @@
+"""How does an archive lie in a storage of the project's: S3, Google's, Azure's, any of Django's?
+
+It is written to a temporary file first and sent when it is whole: not every storage can take what
+is still growing, and none keeps half of it under its name. Memory is bounded both ways.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+
+from ..errors import ArchiveError, ArchiveNotRead, ArchiveNotWritten
+from .storage import exists_already, new_file, open_file, spool
+
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
+# What storages read and send at a time, where they would otherwise hold all of it.
+_MEMORY_BYTES = 16 << 20
+_COPY_BYTES = 1 << 20
+# How S3's and Google's, and Azure's, are told to replace a file rather than choose another name.
+_REPLACING = ("file_overwrite", "overwrite_files")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A storage, and what the project calls it."""
+
+    alias: str
+    storage: Storage
+
+    def shown(self, name: str) -> str:
+        """An archive's name as people read it."""
+        return f"{self.alias}:{name}"
+
+    def check_free(self, name: str, *, overwrite: bool) -> None:
+        """Refuse a name that is taken, or a storage that is out of reach."""
+        with self._written(name):
+            if not self.storage.exists(name):
+                return
+        if not overwrite:
+            raise exists_already(self.shown(name))
+        if self._folder_path(name) is None and not self._replacing():
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} exists already, and this storage cannot replace a file.",
+                hint="Choose another name.",
+            )
+
+    @contextmanager
+    def new_blob(self, name: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
+        """A file that is sent when everything went well; else nothing lies under its name."""
+        self.check_free(name, overwrite=overwrite)
+        path = self._folder_path(name)
+        if path is not None:
+            with new_file(path, overwrite=overwrite) as file:
+                yield file
+            return
+        with tempfile.TemporaryFile(prefix="gestore-") as kept:
+            yield kept
+            kept.flush()
+            # Once more: hours may have gone by.
+            self.check_free(name, overwrite=overwrite)
+            self._send(name, kept, overwrite=overwrite)
+
+    def _send(self, name: str, kept: IO[bytes], *, overwrite: bool) -> None:
+        size = kept.seek(0, 2)
+        kept.seek(0)
+        storage = self._replacing() if overwrite else self._bounded()
+        with self._written(name, cleaning=not overwrite):
+            saved = (storage or self.storage).save(name, File(kept, name))
+            if saved != name:
+                # Somebody took the name meanwhile, and the storage chose another.
+                self.storage.delete(saved)
+                raise exists_already(self.shown(name))
+            found = self.storage.size(name)
+        if found != size:
+            with self._written(name):
+                self.storage.delete(name)
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} has {found:,} bytes, and {size:,} were sent.",
+                hint="It was removed again.",
+            )
+
+    @contextmanager
+    def readable(self, name: str, max_bytes: int) -> Iterator[IO[bytes]]:
+        """The archive's bytes as a file that can be read again; kept on disk meanwhile."""
+        path = self._folder_path(name)
+        if path is not None:
+            with open_file(path, self.shown(name)) as file:
+                yield file
+            return
+        with tempfile.TemporaryFile(prefix="gestore-") as kept:
+            with self._read(name), self._bounded().open(name, "rb") as file:
+                spool(file, kept, max_bytes, self.shown(name))
+            yield kept
+
+    def write(self, name: str, data: bytes, *, overwrite: bool) -> None:
+        """A small file, whole or not at all."""
+        with self.new_blob(name, overwrite=overwrite) as file:
+            file.write(data)
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """A small file's first bytes; None where there is none."""
+        with self._read(name):
+            if not self.storage.exists(name):
+                return None
+            with self.storage.open(name, "rb") as file:
+                return bytes(file.read(most_bytes))
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        with self._written(name):
+            self.storage.delete(name)
+
+    # The storage ----------------------------------------------------------------------------------
+
+    def _folder_path(self, name: str) -> Path | None:
+        """Where a storage of plain files has it: there files are written as anywhere else."""
+        try:
+            return Path(self.storage.path(name))
+        except NotImplementedError:
+            return None
+        except (SuspiciousFileOperation, ValueError) as error:
+            raise ArchiveNotWritten(f"{self.shown(name)}: {error}.") from error
+
+    def _bounded(self) -> Storage:
+        """The same storage, holding little in memory; the project's own object stays as it is."""
+        return self._changed({"max_memory_size": _MEMORY_BYTES}, only_if=lambda now: not now)
+
+    def _replacing(self) -> Storage | None:
+        """The same storage, replacing a file of the name it is given; None where it cannot."""
+        if not any(hasattr(self.storage, name) for name in _REPLACING):
+            return None
+        return self._changed(dict.fromkeys(_REPLACING, True), only_if=lambda now: True)
+
+    def _changed(self, values: dict[str, Any], only_if: Any) -> Storage:
+        wanted = {
+            name: value
+            for name, value in values.items()
+            if hasattr(self.storage, name) and only_if(getattr(self.storage, name))
+        }
+        if not wanted:
+            return self.storage
+        changed = copy.copy(self.storage)
+        for name, value in wanted.items():
+            setattr(changed, name, value)
+        return changed
+
+    # What storages raise --------------------------------------------------------------------------
+
+    @contextmanager
+    def _written(self, name: str, *, cleaning: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except ArchiveError:
+            raise
+        except Exception as error:
+            if cleaning:
+                self._clean(name, error)
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} could not be written: {_words(error)}.",
+                hint="Nothing was written under that name.",
+            ) from error
+
+    def _clean(self, name: str, why: Exception) -> None:
+        """Take away what a broken-off upload may have left."""
+        try:
+            if self.storage.exists(name):
+                self.storage.delete(name)
+        except Exception as error:
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} could not be written: {_words(why)}.",
+                hint=f"What is under that name, if anything, is not whole: {_words(error)}.",
+            ) from error
+
+    @contextmanager
+    def _read(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except ArchiveError:
+            raise
+        except FileNotFoundError as error:
+            raise ArchiveNotRead(f"{self.shown(name)} cannot be read: it is not there.") from error
+        except Exception as error:
+            raise ArchiveNotRead(f"{self.shown(name)} cannot be read: {_words(error)}.") from error
+
+
+def _words(error: Exception) -> str:
+    """What a storage's library says, in one line: it may raise anything."""
+    lines = str(error).strip().splitlines()
+    words = lines[0].rstrip(". ") if lines else ""
+    words = words if len(words) <= 200 else f"{words[:197]}..."
+    return words or type(error).__name__

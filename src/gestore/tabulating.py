@@ -1,0 +1,86 @@
+"""How does an object's data reach the person it is about? Walk, then one table a model; not
+importable, and it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .archive.sheets import Sheet, binder, check_place, write_page, write_sheet
+from .errors import Finding, GestoreError
+from .exporting import Clock, now
+from .planning import Walked, WalkOptions, plan_findings, walked
+from .progress import Progress, Silence
+from .rows import JsonValue, Value
+from .schema.table import Table
+from .walk.closure import Status
+
+_BATCH_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TabulateReport:
+    """What was written: where, rows by model label, findings of the walk."""
+
+    name: str
+    rows_by_model: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def row_count(self) -> int:
+        return sum(self.rows_by_model.values())
+
+    def as_json(self) -> dict[str, JsonValue]:
+        return {
+            "tables": self.name,
+            "rows": self.row_count,
+            "rows_by_model": self.rows_by_model,
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def tabulate_objects(
+    references: Sequence[str],
+    output: str,
+    options: WalkOptions | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> TabulateReport:
+    """Write the objects and all that belongs to them as tables for people: `output` is a `.zip`,
+    or a folder that is not there yet. It appears whole or not at all, and cannot be imported.
+    Raises any `GestoreError`.
+    """
+    check_place(output, overwrite=overwrite)
+    listener = progress or Silence()
+    with walked(references, options or WalkOptions(), progress=listener) as walk_done:
+        findings = tuple(plan_findings(walk_done))
+        listener.begin("Writing", walk_done.closure.row_count)
+        counts: dict[str, int] = {}
+        with binder(output, overwrite=overwrite) as folder:
+            sheets = []
+            for table in walk_done.closure.tables():
+                sheet = write_sheet(folder, table, _rows(walk_done, table, listener))
+                counts[table.label] = sheet.row_count
+                sheets.append(sheet)
+            _check_whole(walk_done, sheets)
+            moment = f"{(clock or now)():%Y-%m-%d %H:%M} UTC"
+            write_page(folder, references, sheets, moment)
+        listener.end()
+        return TabulateReport(output, counts, findings)
+
+
+def _rows(walk_done: Walked, table: Table, progress: Progress) -> Iterator[tuple[Value, ...]]:
+    """Owned rows, then those that are merely pointed at, each in the order of their keys."""
+    taken = walk_done.closure.taken[table.name]
+    for status in Status:
+        keys = (key for batch in taken.batches(status, _BATCH_KEYS) for key in batch)
+        for rows in walk_done.reader.rows(table, keys):
+            yield from rows
+            progress.advance(len(rows))
+
+
+def _check_whole(walk_done: Walked, sheets: Sequence[Sheet]) -> None:
+    if sum(sheet.row_count for sheet in sheets) != walk_done.closure.row_count:
+        raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")

@@ -1,0 +1,148 @@
+"""Storages to lay archives in: servers of the real protocols, on this machine only, started by the
+tests that ask for them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from shutil import which
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def s3(bucket: str = "archives") -> Iterator[dict[str, Any]]:
+    """S3's protocol; what comes is an entry of STORAGES."""
+    boto3 = pytest.importorskip("boto3")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", free_port())
+    pytest.importorskip("storages")
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {
+        "bucket_name": bucket,
+        "endpoint_url": f"http://{host}:{port}",
+        "access_key": "testing",
+        "secret_key": "a-secret-that-never-shows",
+        "region_name": "eu-central-1",
+    }
+    try:
+        boto3.client(
+            "s3",
+            endpoint_url=options["endpoint_url"],
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            region_name="eu-central-1",
+        ).create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        yield {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+    finally:
+        server.stop()
+
+
+@contextmanager
+def gcs(bucket: str = "archives") -> Iterator[dict[str, Any]]:
+    """Google's protocol, by its emulator; what comes is an entry of STORAGES."""
+    pytest.importorskip("google.cloud.storage")
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    pytest.importorskip("storages")
+    port = free_port()
+    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket=bucket)
+    from google.auth.credentials import AnonymousCredentials
+
+    server.start()
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    # The library's own way to another address than Google's.
+    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+    try:
+        yield {
+            "BACKEND": "storages.backends.gcloud.GoogleCloudStorage",
+            "OPTIONS": {
+                "bucket_name": bucket,
+                "project_id": "tests",
+                "credentials": AnonymousCredentials(),
+            },
+        }
+    finally:
+        server.stop()
+        if before is None:
+            del os.environ["STORAGE_EMULATOR_HOST"]
+        else:
+            os.environ["STORAGE_EMULATOR_HOST"] = before
+
+
+# The emulator's own account and key: its manual prints them.
+_AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+@contextmanager
+def azure(container: str = "archives") -> Iterator[dict[str, Any]]:
+    """Azure's protocol, by Azurite; what comes is an entry of STORAGES."""
+    blob = pytest.importorskip("azure.storage.blob")
+    pytest.importorskip("storages")
+    program = os.environ.get("AZURITE_BLOB") or which("azurite-blob")
+    if not program:
+        pytest.skip("azurite-blob is not installed (npm install azurite; AZURITE_BLOB names it)")
+    port = free_port()
+    words = [program, "--blobPort", str(port), "--silent", "--skipApiVersionCheck"]
+    with TemporaryDirectory() as folder:
+        process = subprocess.Popen([*words, "--location", folder], stdout=subprocess.DEVNULL)
+        connection = (
+            f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={_AZURE_KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
+        )
+        try:
+            _wait_for(port)
+            blob.BlobServiceClient.from_connection_string(connection).create_container(container)
+            yield {
+                "BACKEND": "storages.backends.azure_storage.AzureStorage",
+                "OPTIONS": {"azure_container": container, "connection_string": connection},
+            }
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    pytest.fail("the emulator did not start")
+
+
+@contextmanager
+def folder(name: str = "archives") -> Iterator[dict[str, Any]]:
+    """Django's own storage of plain files."""
+    with TemporaryDirectory(suffix=name) as path:
+        yield {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {"location": path},
+        }
+
+
+SHELVES = {"folder": folder, "s3": s3, "gcs": gcs, "azure": azure}
+
+
+def settings_with(entry: dict[str, Any], alias: str = "vault") -> dict[str, Any]:
+    """STORAGES, with the entry under the alias."""
+    return {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        alias: entry,
+    }
