@@ -114,7 +114,7 @@ def opened(
     )
     models = frozenset(graph.table(label).name for label in [*settings.roots, *options.roots])
     with snapshot(connection):
-        reader = Reader(connection, graph)
+        reader = Reader(connection, graph, is_still=True)
         yield Site(connection, graph, policies, reader, _root_keys(reader, parsed), models)
 
 

@@ -115,6 +115,10 @@ class Dialect(Protocol):
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         """(table, column) for each column of these tables that an index of all rows begins with."""
 
+    def distinct(self, column: str, table: str) -> str:
+        """A query of the few values, called `kind`, of a column that an index begins with; through
+        the index from one to the next. NULL is none."""
+
     def packs(self, table: Table, column: Column) -> bool:
         """Whether `packed` can answer with the column."""
 

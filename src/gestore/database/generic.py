@@ -90,6 +90,13 @@ class GenericDialect:
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         return set()
 
+    def distinct(self, column: str, table: str) -> str:
+        return (
+            f"WITH RECURSIVE step(kind) AS (SELECT min({column}) FROM {table} UNION ALL"
+            f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > step.kind)"
+            " FROM step WHERE step.kind IS NOT NULL) SELECT kind FROM step WHERE kind IS NOT NULL"
+        )
+
     def packs(self, table: Table, column: Column) -> bool:
         return False
 

@@ -70,6 +70,10 @@ class MySQLDialect(GenericDialect):
             return None
         return Condition(f"""{column} IN ('{"','".join(keys.hexes())}')""")
 
+    def distinct(self, column: str, table: str) -> str:
+        # It leaps through the index by itself, and not when asked for one value after the other.
+        return f"SELECT DISTINCT {column} AS kind FROM {table} WHERE {column} IS NOT NULL"
+
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         if not tables:
             return set()

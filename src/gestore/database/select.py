@@ -59,17 +59,21 @@ NARROW = frozenset(
         Kind.UUID,
     }
 )
-# From so many keys on it is worth a question which content types are pointed at at all.
+# From so many keys on it is worth a question of its own which content types are pointed at at all.
 _MANY_KEYS = 2_000
 _CONTENT_TYPE = "contenttypes.contenttype"
 
 
 class Reader:
-    """Reads one database. Holds no row; the content types, which are few, are kept."""
+    """Reads one database. Holds no row; the content types, which are few, are kept. With
+    `is_still`, all its questions are about one moment: what was told once is not asked again."""
 
-    def __init__(self, connection: BaseDatabaseWrapper, graph: Graph) -> None:
+    def __init__(
+        self, connection: BaseDatabaseWrapper, graph: Graph, *, is_still: bool = False
+    ) -> None:
         self.connection = connection
         self.graph = graph
+        self.is_still = is_still
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
         self.lot_keys = self.dialect.lot_keys
@@ -188,10 +192,17 @@ class Reader:
     def _types_pointed_at(
         self, relation: Relation, target: Table, keys: Sequence[Key]
     ) -> list[Key]:
+        """The content types by which rows may point at the target: few models are pointed at by
+        any row, and the others need not be asked for."""
         types = self._content_types_of(target)
-        if len(keys) <= _MANY_KEYS:
+        if self.is_still:
+            told = self._types_told
+        elif len(keys) > _MANY_KEYS:
+            # Others write: what nobody pointed at a moment ago may be pointed at now.
+            told = self._ask_types([relation])
+        else:
             return types
-        pointed = self._pointed_types.get(relation.name)
+        pointed = told.get(relation.name)
         return [key for key in types if pointed is None or key in pointed]
 
     def is_pointed_at(self, relation: Relation, target: str, keys: Sequence[Key]) -> bool:
@@ -227,31 +238,34 @@ class Reader:
         return Condition(f"{joined.sql} WHERE {by_type.sql}", parameters)
 
     @cached_property
-    def _pointed_types(self) -> dict[str, set[Key]]:
-        """By generic relation the content types that any row points at, which are few of those
-        that could be; of relations for which an index tells."""
-        relations = [relation for relation in self.graph.relations if relation.is_generic]
-        tables = [self.graph.tables[relation.source] for relation in relations]
-        leading = self.dialect.leading_columns({table.db_table for table in tables})
-        steps, answers = [], []
+    def _types_told(self) -> dict[str, set[Key]]:
+        return self._ask_types(self._generic_relations)
+
+    @cached_property
+    def _generic_relations(self) -> list[Relation]:
+        return [relation for relation in self.graph.relations if relation.is_generic]
+
+    @cached_property
+    def _leading_columns(self) -> set[tuple[str, str]]:
+        tables = (self.graph.tables[relation.source] for relation in self._generic_relations)
+        return self.dialect.leading_columns({table.db_table for table in tables})
+
+    def _ask_types(self, relations: Sequence[Relation]) -> dict[str, set[Key]]:
+        """By generic relation the content types that any row points at; of relations for which an
+        index tells."""
+        answers: list[str] = []
         told: list[tuple[Relation, Table, Column]] = []
-        for relation, table in zip(relations, tables, strict=True):
+        for relation in relations:
+            table = self.graph.tables[relation.source]
             column = table.column(relation.content_type)
-            if (table.db_table, column.db_name) not in leading:
-                continue
-            # From one value to the next, through the index.
-            name, rows, step = self.sql(table, column.name), self._table(table), f"s{len(told)}"
-            steps.append(
-                f"{step}(kind) AS (SELECT min({name}) FROM {rows} UNION ALL"
-                f" SELECT (SELECT min({name}) FROM {rows} WHERE {name} > {step}.kind)"
-                f" FROM {step} WHERE {step}.kind IS NOT NULL)"
-            )
-            answers.append(f"SELECT {len(told)}, kind FROM {step} WHERE kind IS NOT NULL")
-            told.append((relation, table, column))
+            if (table.db_table, column.db_name) in self._leading_columns:
+                values = self.dialect.distinct(self.sql(table, column.name), self._table(table))
+                answers.append(f"SELECT {len(told)}, kind FROM ({values}) kinds{len(told)}")
+                told.append((relation, table, column))
         found: dict[str, set[Key]] = {relation.name: set() for relation, _, _ in told}
         if told:
             with self.connection.cursor() as cursor:
-                cursor.execute(f"WITH RECURSIVE {', '.join(steps)} {' UNION ALL '.join(answers)}")
+                cursor.execute(" UNION ALL ".join(answers))
                 for number, kind in cursor.fetchall():
                     relation, table, column = told[number]
                     converter = self.converter(table, column)

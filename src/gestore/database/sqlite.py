@@ -56,6 +56,9 @@ class SQLiteDialect(GenericDialect):
         # json_each takes any number of values in one variable; variables are 999 on old builds.
         if not _fit_in_json(values):
             return _spelled_out(columns, values)
+        if len(columns) == 1 and len(values) == 1:
+            # Of a list nobody knows beforehand how long it is.
+            return Condition(f"{columns[0]} = %s", (values[0][0],))
         if len(columns) == 1:
             document = json.dumps([value[0] for value in values], ensure_ascii=False)
             return Condition(f"{columns[0]} IN (SELECT value FROM json_each(%s))", (document,))
@@ -73,6 +76,8 @@ class SQLiteDialect(GenericDialect):
         else:
             if not isinstance(keys, array):
                 return None
+            if len(keys) == 1:
+                return Condition(f"{column} = %s", (keys[0],))
             document = f"[{','.join(map(str, keys))}]"
         return Condition(f"{column} IN (SELECT value FROM json_each(%s))", (document,))
 
