@@ -70,23 +70,22 @@ def columns_of(table: Table) -> tuple[Column, ...]:
     return (*table.key_columns, *table.value_columns)
 
 
-def row_pieces(table: Table, *, is_shared: bool) -> list[str]:
-    """What stands in a line of the table around its values: one piece more than columns."""
+def key_pieces(table: Table, *, is_shared: bool) -> list[str]:
+    """What stands in a line of the table around the parts of its key and the object of its fields:
+    before each of them, and at the end."""
     key = table.key_columns
-    pieces = [f'{{"model":{to_json(table.name)},"pk":' + ("[" if len(key) > 1 else "")]
-    pieces += ["," for _ in key[1:]]
-    after_key = ("]" if len(key) > 1 else "") + ',"fields":{'
-    for place, column in enumerate(table.value_columns):
-        pieces.append(f"{',' if place else after_key}{to_json(column.name)}:")
-    ending = "}" if table.value_columns else f"{after_key}}}"
-    pieces.append(ending + (',"shared":true}' if is_shared else "}"))
-    return pieces
+    before = f'{{"model":{to_json(table.name)},"pk":' + ("[" if len(key) > 1 else "")
+    after = ("]" if len(key) > 1 else "") + ',"fields":'
+    return [before, *("," for _ in key[1:]), after, ',"shared":true}' if is_shared else "}"]
 
 
 def row_template(table: Table, *, is_shared: bool) -> str:
-    """The same for `%`, with a place for each column."""
-    pieces = row_pieces(table, is_shared=is_shared)
-    return "%s".join(piece.replace("%", "%%") for piece in pieces)
+    """A line for `%`, with a place for each column."""
+    *pieces, after, end = key_pieces(table, is_shared=is_shared)
+    names = [to_json(column.name) for column in table.value_columns]
+    fields = "%s,".join(f"{name}:".replace("%", "%%") for name in names) + "%s" if names else ""
+    texts = [piece.replace("%", "%%") for piece in [*pieces, after]]
+    return "%s".join(texts) + f"{{{fields}}}{end}"
 
 
 def texts_of(column: Column) -> Texts:

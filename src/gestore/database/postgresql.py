@@ -164,7 +164,7 @@ class PostgreSQLDialect(GenericDialect):
 
     def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
         info = self.connection.connection.info
-        # Moments are written in UTC, and what comes is taken for UTF-8.
+        # Moments are written in UTC, days as Python does, and what comes is taken for UTF-8.
         if (
             self.connection.timezone is None
             or info.parameter_status("TimeZone") != "UTC"
@@ -178,8 +178,8 @@ class PostgreSQLDialect(GenericDialect):
         """What the columns are in the database, by their names there."""
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT attname, format_type(atttypid, NULL), format_type(atttypid, atttypmod),"
-                " attnotnull FROM pg_attribute"
+                "SELECT attname, format_type(atttypid, NULL), format_type(atttypid, atttypmod)"
+                " FROM pg_attribute"
                 " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
                 (quoted(self.connection, table.db_table),),
             )

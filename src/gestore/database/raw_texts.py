@@ -75,13 +75,15 @@ def documents(values: Sequence[Value]) -> Iterable[object]:
             written.append(NULL)
         elif type(value) is not str:
             raise TypeError
+        elif value == "null":
+            written.append('{"$json": null}')
         else:
             written.append(value if _is_plain(value) else to_json(encode_json(value)))
     return written
 
 
 def _is_plain(document: str) -> bool:
-    if document == "null" or '"$json' in document:
+    if '"$json' in document:
         return False
     if _LONG.search(document) and (_POINT.search(document) or _ENDLESS.search(document)):
         return False

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from ..archive.columns import columns_of, row_pieces
+from ..archive.columns import columns_of, key_pieces
 from ..schema.introspect import kind_of
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
@@ -18,10 +18,6 @@ from .dialect import WHERE, WIDEST, Condition, RowStatements, quoted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-
-_Piece: TypeAlias = "tuple[Sequence[str], str]"
-"""What the inner SELECT reads of a column (`{0}`), and the JSON made of that (`{0}`, `{1}`), which
-is NULL where the value needs care. Where a NULL stands in the column is seen to elsewhere."""
 
 # All of a statement's lines together stay below this, however wide some rows are.
 _STATEMENT_BYTES = 32_000_000
@@ -38,7 +34,6 @@ class ColumnType:
 
     name: str
     full_name: str
-    is_required: bool
 
 
 def row_statements(
@@ -50,39 +45,48 @@ def row_statements(
     """The table's statements; None if one of its columns cannot be read so. `types` are by the
     column's name in the database; `plain` names the columns that Django does not convert."""
     columns = columns_of(table)
-    pieces = []
-    for column in columns:
+    parts = []
+    for place, column in enumerate(columns):
         actual = types.get(column.db_name)
-        if actual is None or column.name not in plain:
+        part = None if actual is None else _part(column, actual)
+        if part is None or column.name not in plain or not _is_label(column.name):
             return None
-        piece = _piece(column, actual)
-        if piece is None or (column.name in table.key_names and column.kind not in _KEYS):
-            return None
-        pieces.append(piece if actual.is_required else _nullable(piece))
+        parts.append(part.of(f"c{place}", quoted(connection, column.db_name)))
+    if not _KEYS.issuperset(column.kind for column in table.key_columns):
+        return None
     order = ", ".join(
         in_order(column, quoted(connection, column.db_name)) for column in table.key_columns
     )
-    inner = ", ".join(
-        f"{sql.format(quoted(connection, column.db_name))} AS c{place}_{part}"
-        for place, (column, (sources, _)) in enumerate(zip(columns, pieces, strict=True))
-        for part, sql in enumerate(sources)
+    inner = ", ".join(source for part in parts for source in part.sources)
+    width = len(table.key_columns)
+    care = " OR ".join(part.care for part in parts if part.care) or "false"
+    fields = ", ".join(
+        f"{part.value} AS {quoted(connection, column.name)}"
+        for part, column in zip(parts[width:], columns[width:], strict=True)
     )
-    made = [text.format(f"c{place}_0", f"c{place}_1") for place, (_, text) in enumerate(pieces)]
+    body = "row_to_json(fields)::text" if fields else "'{}'"
 
     def statement(*, is_shared: bool) -> str:
-        constants = [_literal(piece) for piece in row_pieces(table, is_shared=is_shared)]
-        parts = [constants[0]]
-        for text, constant in zip(made, constants[1:], strict=True):
-            parts += [text, constant]
-        # OFFSET 0 keeps the planner from computing a line, or a column's text, twice.
+        before, *between, after, end = key_pieces(table, is_shared=is_shared)
+        line = [_literal(before)]
+        for part, constant in zip(parts[:width], [*between, after], strict=True):
+            line += [f"to_json({part.value})::text", _literal(constant)]
+        line += [body, _literal(end)]
+        # OFFSET 0 keeps the planner from computing anything twice.
         return (
             "SELECT count(*), count(line), string_agg(coalesce(line, ''), E'\\n') FROM"
-            f" (SELECT {' || '.join(parts)} AS line FROM"
+            f" (SELECT CASE WHEN {care} THEN NULL ELSE {' || '.join(line)} END AS line FROM"
             f" (SELECT {inner} FROM {quoted(connection, table.db_table)}"
-            f" WHERE {WHERE} ORDER BY {order} OFFSET 0) fields OFFSET 0) lines"
+            f" WHERE {WHERE} ORDER BY {order} OFFSET 0) found"
+            f"{f', LATERAL (SELECT {fields}) fields' if fields else ''} OFFSET 0) lines"
         ).replace("%", "%%")
 
     return RowStatements(statement(is_shared=False), statement(is_shared=True), _STATEMENT_BYTES)
+
+
+def _is_label(name: str) -> bool:
+    # PostgreSQL cuts longer ones.
+    return len(name.encode()) < 64
 
 
 def in_order(column: Column, sql: str) -> str:
@@ -94,140 +98,146 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _nullable(piece: _Piece) -> _Piece:
-    sources, text = piece
-    return sources, "CASE WHEN {0} IS NULL THEN 'null' ELSE " + text + " END"
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is read of a column (`{0}`, its quoted name), the value that `row_to_json` writes as the
+    archive does, and when its row needs care; both of what was read (`{0}`, `{1}`)."""
+
+    sources: tuple[str, ...] = ("{0}",)
+    value: str = "{0}"
+    care: str = ""
+
+    def of(self, name: str, sql: str) -> _Part:
+        names = [f"{name}_{place}" for place in range(2)]
+        return _Part(
+            tuple(
+                f"{source.format(sql)} AS {alias}"
+                for source, alias in zip(self.sources, names, strict=False)
+            ),
+            self.value.format(*names),
+            self.care.format(*names),
+        )
 
 
-def _piece(column: Column, actual: ColumnType) -> _Piece | None:
-    make = _PIECES.get(column.kind)
+def _part(column: Column, actual: ColumnType) -> _Part | None:
+    make = _PARTS.get(column.kind)
     return make(column, actual) if make is not None else None
 
 
 # The kinds ----------------------------------------------------------------------------------------
 
 _WIDE = "octet_length({0}) > " + WIDEST
+_PLAIN = _Part()
 
 
-def _integer(column: Column, actual: ColumnType) -> _Piece | None:
-    return (("{0}::text",), "{0}") if actual.name in _INTEGERS else None
+def _integer(column: Column, actual: ColumnType) -> _Part | None:
+    return _PLAIN if actual.name in _INTEGERS else None
 
 
-def _boolean(column: Column, actual: ColumnType) -> _Piece | None:
-    return (("{0}::text",), "{0}") if actual.name == "boolean" else None
+def _boolean(column: Column, actual: ColumnType) -> _Part | None:
+    return _PLAIN if actual.name == "boolean" else None
 
 
-def _text(column: Column, actual: ColumnType) -> _Piece | None:
-    if actual.name == "inet":
-        return ("to_json({0})::text",), "{0}"
+def _uuid(column: Column, actual: ColumnType) -> _Part | None:
+    return _PLAIN if actual.name == "uuid" else None
+
+
+def _text(column: Column, actual: ColumnType) -> _Part | None:
     if actual.name not in _TEXTS:
-        return None
-    return ("{0}",), f"CASE WHEN {_WIDE} THEN NULL ELSE to_json({{0}})::text END"
+        return _PLAIN if actual.name == "inet" else None
+    return _PLAIN if _modifiers(actual, 1_000)[0] < 1_000 else _Part(care=_WIDE)
 
 
-def _float(column: Column, actual: ColumnType) -> _Piece | None:
+def _modifiers(actual: ColumnType, most: int) -> list[int]:
+    """The numbers in the brackets of a type's name, or what they are at most."""
+    _, bracket, numbers = actual.full_name.partition("(")
+    return [int(number) for number in numbers.rstrip(")").split(",")] if bracket else [most, most]
+
+
+def _float(column: Column, actual: ColumnType) -> _Part | None:
     # Without a point, JSON's number would be read as an integer; exponents Python writes elsewhere.
-    made = (
-        "CASE WHEN strpos({0}, 'e') > 0 THEN NULL WHEN strpos({0}, '.') > 0 THEN {0}"
-        " WHEN {0} IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || {0} || '\"'"
-        " ELSE {0} || '.0' END"
+    value = (
+        "CASE WHEN strpos({0}, '.') > 0 THEN {0}::json"
+        " WHEN {0} IN ('NaN', 'Infinity', '-Infinity') THEN to_json({0})"
+        " ELSE ({0} || '.0')::json END"
     )
-    return (("{0}::text",), made) if actual.name == "double precision" else None
+    is_double = actual.name == "double precision"
+    return _Part(("{0}::text",), value, "strpos({0}, 'e') > 0") if is_double else None
 
 
-def _decimal(column: Column, actual: ColumnType) -> _Piece | None:
+def _decimal(column: Column, actual: ColumnType) -> _Part | None:
     if actual.name != "numeric":
         return None
-    if _places(actual.full_name) <= 6:
-        return ("{0}",), "'\"' || {0} || '\"'"
+    if _modifiers(actual, 1_000)[1] <= 6:
+        return _Part(value="{0}::text")
     # Python writes decimals of more than six zeros after the point with an exponent.
-    made = (
-        "CASE WHEN {0} = 0 AND scale({0}) > 6 THEN '\"0E-' || scale({0}) || '\"'"
-        " WHEN abs({0}) < 0.000001 AND {0} <> 0 THEN NULL ELSE '\"' || {0} || '\"' END"
+    return _Part(
+        value="CASE WHEN {0} = 0 AND scale({0}) > 6 THEN '0E-' || scale({0}) ELSE {0}::text END",
+        care="(abs({0}) < 0.000001 AND {0} <> 0)",
     )
-    return ("{0}",), made
 
 
-def _places(full_name: str) -> int:
-    """The digits after the point that a numeric type says; many where it does not."""
-    _, _, modifiers = full_name.partition("(")
-    _, comma, places = modifiers.rstrip(")").partition(",")
-    return int(places) if comma and places.isdigit() else 1_000
-
-
-def _moment(column: Column, actual: ColumnType) -> _Piece | None:
+def _moment(column: Column, actual: ColumnType) -> _Part | None:
     # The session is in UTC. Python writes all six digits of a fraction, or none.
     if actual.name not in _OFFSETS:
         return None
     offset = _OFFSETS[actual.name]
-    shape = '"____-__-__T__:__:__'
-    made = (
-        f"CASE WHEN {{1}} LIKE '{shape}.______{offset}\"' THEN {{1}}"
-        f" WHEN {{1}} LIKE '{shape}{offset}\"' THEN {{1}}"
-        " WHEN {0} >= '0001-01-01 00:00:00+00' AND {0} < '10000-01-01 00:00:00+00'"
-        f" THEN '\"' || to_char({{0}}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || '{offset}\"' END"
+    return _Part(
+        value="replace(to_char({0}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
+        f" || '{offset}', '.000000{offset}', '{offset}')",
+        care="{0} < '0001-01-01 00:00:00+00' OR {0} >= '10000-01-01 00:00:00+00'",
     )
-    return ("{0}", "to_json({0})::text"), made
 
 
 _OFFSETS = {"timestamp with time zone": "+00:00", "timestamp without time zone": ""}
 
 
-def _day(column: Column, actual: ColumnType) -> _Piece | None:
-    made = "CASE WHEN {0} >= '0001-01-01' AND {0} <= '9999-12-31' THEN to_json({0})::text END"
-    return (("{0}",), made) if actual.name == "date" else None
+def _day(column: Column, actual: ColumnType) -> _Part | None:
+    care = "{0} < '0001-01-01' OR {0} > '9999-12-31'"
+    return _Part(care=care) if actual.name == "date" else None
 
 
-def _time(column: Column, actual: ColumnType) -> _Piece | None:
-    made = (
-        "CASE WHEN {0} >= '24:00:00' THEN NULL"
-        " WHEN strpos({1}, '.') = 0 THEN '\"' || {1} || '\"'"
-        " ELSE '\"' || rpad({1}, 15, '0') || '\"' END"
-    )
-    return (("{0}", "{0}::text"), made) if actual.name == "time without time zone" else None
+def _time(column: Column, actual: ColumnType) -> _Part | None:
+    value = "CASE WHEN strpos({1}, '.') = 0 THEN {1} ELSE rpad({1}, 15, '0') END"
+    is_time = actual.name == "time without time zone"
+    return _Part(("{0}", "{0}::text"), value, "{0} >= '24:00:00'") if is_time else None
 
 
-def _duration(column: Column, actual: ColumnType) -> _Piece | None:
+def _duration(column: Column, actual: ColumnType) -> _Part | None:
     # Months have no length that Python knows; negative ones it writes from the other end.
-    made = (
-        "CASE WHEN date_part('year', {0}) <> 0 OR date_part('month', {0}) <> 0"
-        " OR {0} < '0' OR {0} >= '999999999 days' THEN NULL"
-        " ELSE '\"' || replace("
-        'to_char(justify_hours({0}), \'"P"FMDD"DT"HH24"H"MI"M"SS.US"S"\'), \'.000000S\', \'S\''
-        ") || '\"' END"
+    return (
+        _Part(
+            value="replace(to_char(justify_hours({0}),"
+            ' \'"P"FMDD"DT"HH24"H"MI"M"SS.US"S"\'), \'.000000S\', \'S\')',
+            care="date_part('year', {0}) <> 0 OR date_part('month', {0}) <> 0"
+            " OR {0} < '0' OR {0} >= '999999999 days'",
+        )
+        if actual.name == "interval"
+        else None
     )
-    return (("{0}",), made) if actual.name == "interval" else None
 
 
-def _uuid(column: Column, actual: ColumnType) -> _Piece | None:
-    return (("{0}",), "'\"' || {0} || '\"'") if actual.name == "uuid" else None
+def _binary(column: Column, actual: ColumnType) -> _Part | None:
+    value = "translate(encode({0}, 'base64'), E'\\n', '')"
+    return _Part(value=value, care=_WIDE) if actual.name == "bytea" else None
 
 
-def _binary(column: Column, actual: ColumnType) -> _Piece | None:
-    made = (
-        f"CASE WHEN {_WIDE} THEN NULL"
-        " ELSE '\"' || translate(encode({0}, 'base64'), E'\\n', '') || '\"' END"
-    )
-    return (("{0}",), made) if actual.name == "bytea" else None
-
-
-def _document(column: Column, actual: ColumnType) -> _Piece | None:
-    # By hand goes what a float may not hold exactly, what Python would not read, what looks like a
+def _document(column: Column, actual: ColumnType) -> _Part | None:
+    # Care needs what a float may not hold exactly, what Python would not read, what looks like a
     # marker of the archive, and what may be nested deeply.
-    made = (
-        "CASE WHEN {0} = 'null' THEN '{{\"$json\":null}}'"
-        f" WHEN {_WIDE} OR strpos({{0}}, '\"$json') > 0"
+    care = (
+        f"{_WIDE} OR strpos({{0}}, '\"$json') > 0"
         " OR ({0} ~ '[0-9.]{{17}}' AND ({0} ~ '[0-9]\\.[0-9]' OR {0} ~ '[0-9]{{255}}'))"
         " OR (octet_length({0}) > 400 AND length({0}) - length(translate({0}, '[{{', '')) > 100)"
-        " THEN NULL ELSE {0} END"
     )
-    return (("{0}::text",), made) if actual.name == "jsonb" else None
+    value = "CASE WHEN {0} = 'null' THEN '{{\"$json\": null}}' ELSE {0} END::json"
+    return _Part(("{0}::text",), value, care) if actual.name == "jsonb" else None
 
 
-def _array(column: Column, actual: ColumnType) -> _Piece | None:
+def _array(column: Column, actual: ColumnType) -> _Part | None:
     if actual.name not in _ARRAYS or not _holds_plain(column.leaf):
         return None
-    return ("to_json({0})::text",), f"CASE WHEN {_WIDE} THEN NULL ELSE {{0}} END"
+    return _Part(care="pg_column_size({0}) > " + WIDEST)
 
 
 def _holds_plain(leaf: object) -> bool:
@@ -238,7 +248,7 @@ def _holds_plain(leaf: object) -> bool:
     return _holds_plain(inner) if kind is Kind.ARRAY else kind in (Kind.INTEGER, Kind.TEXT)
 
 
-_PIECES: dict[Kind, Callable[[Column, ColumnType], _Piece | None]] = {
+_PARTS: dict[Kind, Callable[[Column, ColumnType], _Part | None]] = {
     Kind.INTEGER: _integer,
     Kind.BOOLEAN: _boolean,
     Kind.TEXT: _text,
