@@ -121,7 +121,9 @@ def test_why_tells_the_chain(zoo: rows.Zoo) -> None:
 
 
 def test_why_of_an_external_row(zoo: rows.Zoo) -> None:
-    plan = planned(zoo.root.reference, "--why", "contenttypes.ContentType:model=animal")
+    plan = planned(
+        zoo.root.reference, "--why", "contenttypes.ContentType:app_label=zoo,model=animal"
+    )
     (said,) = plan["why"].values()
     assert (
         re.fullmatch(
