@@ -14,8 +14,9 @@ from .database import records
 from .load.decoding import Decoding
 from .load.keymap import KeyMap
 from .load.loader import Loaded
+from .load.pairs import Pairs
 from .load.verdicts import Examination
-from .rows import JsonValue, Key, batches
+from .rows import JsonValue, batches
 from .walk.keys import KeySet, PackedUUIDs, empty_keys
 
 _LOT_KEYS = 10_000
@@ -42,13 +43,13 @@ class Memory:
         recalled: dict[str, KeySet] = {}
         if not self.is_kept or not records.is_known(self.database):
             return recalled
-        changed: dict[str, dict[Key, Key]] = {}
+        changed: dict[str, Pairs] = {}
         for model, pairs in records.recall(self.database, self.sha256):
             table = self.graph.tables.get(model)
             if table is None:
                 continue
             if model not in recalled:
-                recalled[model], changed[model] = empty_keys(table), {}
+                recalled[model], changed[model] = empty_keys(table), Pairs()
             key_of, keys = self.decoding.key_of, changed[model]
             sources = [key_of(table, pair.source) for pair in pairs]
             recalled[model].add(sources)
@@ -58,7 +59,7 @@ class Memory:
                     keys[source] = target
                 else:
                     # A later import of the archive left it as it was.
-                    keys.pop(source, None)
+                    keys.pop(source)
         for model, keys in changed.items():
             if keys:
                 keymap.recall((model, self.graph.tables[model].key_names), keys)

@@ -7,9 +7,8 @@ is after every check: nothing here can equal a fresh key.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 from uuid import UUID, uuid5
@@ -17,6 +16,7 @@ from uuid import UUID, uuid5
 from ..rows import Key, Value
 from ..schema.graph import Graph
 from ..walk.keys import KeySet
+from .pairs import MOST_PAIRS, IntegerPairs, Pairs
 
 Place: TypeAlias = "tuple[str, tuple[str, ...]]"
 Reserve: TypeAlias = "Callable[[int], Sequence[int]]"
@@ -36,6 +36,8 @@ class _Assigned(Protocol):
 
     def __getitem__(self, source: Key) -> Key: ...
 
+    def many(self, sources: Iterable[Key]) -> dict[Key, Key]: ...
+
 
 class KeyMap:
     """Source values to target values, by table and columns (the key's columns for keys).
@@ -45,10 +47,10 @@ class KeyMap:
     """
 
     def __init__(self, derived: Mapping[Place, Place] | None = None) -> None:
-        self._values: dict[Place, dict[Value, Value]] = defaultdict(dict)
+        self._values: dict[Place, Pairs] = defaultdict(Pairs)
         self._fresh: dict[Place, KeySet] = {}
         self._assigned: dict[Place, _Assigned] = {}
-        self._recalled: dict[Place, dict[Key, Key] | _IntegerPairs] = {}
+        self._recalled: dict[Place, Pairs | IntegerPairs] = {}
         self._derived = dict(derived or {})
         # The places of all of these, so that what changes nothing is not asked value by value.
         self._touched: set[Place] = set()
@@ -73,7 +75,8 @@ class KeyMap:
 
     def forget(self, table: str, columns: tuple[str, ...], source: Value) -> bool:
         """Take back what `put` said of it; whether it had said anything."""
-        return self._values.get((table, columns), {}).pop(source, None) is not None
+        values = self._values.get((table, columns))
+        return values is not None and values.pop(source)
 
     def renew(self, place: Place, keys: Sequence[Key], empty: Callable[[], KeySet]) -> None:
         """These rows are to get new keys."""
@@ -117,7 +120,7 @@ class KeyMap:
         assigned = self._assigned.get(place)
         if assigned is None:
             return {s: s if s in same else Fresh(place[0], s) for s in sources}
-        return {s: s if s in same else assigned[s] for s in sources}
+        return {s: s for s in same} | assigned.many(sources - same)
 
     def _settled(self, value: Value) -> Value:
         """A composite key may hold parts that were fresh when it was put."""
@@ -128,15 +131,13 @@ class KeyMap:
             return tuple(self._settled(part) for part in value)
         return value
 
-    def recall(self, place: Place, pairs: Mapping[Key, Key]) -> None:
+    def recall(self, place: Place, pairs: Pairs) -> None:
         """What an earlier import of the same archive made of these keys."""
         self._touched.add(place)
-        if all(type(key) is int for pair in pairs.items() for key in pair):
-            in_order = sorted(cast("Mapping[int, int]", pairs).items())
-            sources = array("q", (source for source, _ in in_order))
-            self._recalled[place] = _IntegerPairs(sources, array("q", (t for _, t in in_order)))
-        else:
-            self._recalled[place] = dict(pairs)
+        self._recalled[place] = pairs
+        if len(pairs) <= MOST_PAIRS and all(type(k) is int for p in pairs.items() for k in p):
+            in_order = sorted(cast("Iterable[tuple[int, int]]", pairs.items()))
+            self._recalled[place] = IntegerPairs.of(in_order, len(in_order))
 
     def is_changed(self, table: str, columns: tuple[str, ...], source: Key) -> bool:
         """Whether the source's value has another here."""
@@ -152,10 +153,14 @@ class KeyMap:
 
     def assign_integers(self, place: Place, reserve: Reserve) -> None:
         """Give the fresh rows of a table reserved keys: ascending, in the order of their own."""
-        sources = array("q")
-        for batch in self._fresh[place].batches(_BATCH_KEYS):
-            sources.extend(cast("list[int]", batch))
-        self._assigned[place] = _IntegerPairs(sources, array("q", reserve(len(sources))))
+        fresh = self._fresh[place]
+        targets = reserve(len(fresh))
+        starts = range(0, len(fresh), _BATCH_KEYS)
+        blocks = (
+            (array("q", cast("list[int]", keys)), array("q", targets[start : start + _BATCH_KEYS]))
+            for start, keys in zip(starts, fresh.packed(_BATCH_KEYS), strict=True)
+        )
+        self._assigned[place] = IntegerPairs(blocks, len(fresh))
 
     def assign_uuids(self, place: Place, namespace: UUID) -> None:
         """Give them UUIDs made of the namespace and their own: nothing needs to be kept."""
@@ -163,7 +168,7 @@ class KeyMap:
 
     def changed(self, place: Place) -> Iterator[tuple[Key, Key]]:
         """Every key of the table that has another here, with that one."""
-        for source in self._values.get(place, {}):
+        for source in self._values.get(place, ()):
             yield source, self.target(*place, source)
         fresh = self._fresh.get(place)
         if fresh is not None and place in self._assigned:
@@ -175,29 +180,15 @@ class KeyMap:
         return sum(map(len, self._values.values())) + sum(map(len, self._fresh.values()))
 
 
-class _IntegerPairs:
-    """Two arrays: 16 bytes a row."""
-
-    def __init__(self, sources: array[int], targets: array[int]) -> None:
-        self._sources = sources
-        self._targets = targets
-
-    def __getitem__(self, source: Key) -> Key:
-        return self._targets[bisect_left(self._sources, cast("int", source))]
-
-    def __contains__(self, source: Key) -> bool:
-        if not isinstance(source, int):
-            return False
-        place = bisect_left(self._sources, source)
-        return place < len(self._sources) and self._sources[place] == source
-
-
 class _DerivedUUIDs:
     def __init__(self, namespace: UUID) -> None:
         self._namespace = namespace
 
     def __getitem__(self, source: Key) -> Key:
         return uuid5(self._namespace, str(source))
+
+    def many(self, sources: Iterable[Key]) -> dict[Key, Key]:
+        return {source: self[source] for source in sources}
 
 
 def is_fresh(value: Value) -> bool:

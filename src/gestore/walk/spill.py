@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import sqlite3
 import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO, Any, Protocol
@@ -98,43 +100,64 @@ class Spill:
         return sum(map(len, self._runs))
 
 
+class BlockFile:
+    """Blocks of bytes in a temporary file, each written once."""
+
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+        self._end = 0
+        with no_room():
+            self._file: IO[bytes] = TemporaryFile(prefix="gestore-", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+
+    def append(self, data: bytes) -> None:
+        left = memoryview(data)
+        with no_room():
+            while left:
+                left = left[self._file.write(left) :]
+        self._places.append(_Place(self._end, len(data)))
+        self._end += len(data)
+
+    def read(self, number: int) -> bytes:
+        place = self._places[number]
+        return os.pread(self._file.fileno(), place.size, place.start)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """What the system says of a temporary file that cannot be written, in our words."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NoRoom(
+            f"Keys did not fit into a temporary file: {told}.",
+            hint="Make room where temporary files go, or name another place in TMPDIR.",
+        ) from error
+
+
 class _Run:
     """Sorted keys in a file."""
 
     def __init__(self, codec: Codec, blocks: Iterable[Sequence[Any]]) -> None:
         self._codec = codec
         self._firsts: list[Any] = []
-        self._places: list[_Place] = []
         self._count = 0
-        try:
-            self._file: IO[bytes] = TemporaryFile(prefix="gestore-", buffering=0)  # noqa: SIM115
-            weakref.finalize(self, self._file.close)
-            self._write(blocks)
-        except OSError as error:
-            raise NoRoom(
-                f"Keys did not fit into a temporary file: {error.strerror or error}.",
-                hint="Make room where temporary files go, or name another place in TMPDIR.",
-            ) from error
-
-    def _write(self, blocks: Iterable[Sequence[Any]]) -> None:
-        start = 0
+        self._file = BlockFile()
         for keys in blocks:
-            data = self._codec.encode(keys)
-            written = memoryview(data)
-            while written:
-                written = written[self._file.write(written) :]
+            self._file.append(codec.encode(keys))
             self._firsts.append(keys[0])
-            self._places.append(_Place(start, len(data)))
             self._count += len(keys)
-            start += len(data)
 
     def blocks(self) -> Iterator[Sequence[Any]]:
-        for number in range(len(self._places)):
+        for number in range(len(self._file)):
             yield self._block(number)
 
     def _block(self, number: int) -> Sequence[Any]:
-        place = self._places[number]
-        return self._codec.decode(os.pread(self._file.fileno(), place.size, place.start))
+        return self._codec.decode(self._file.read(number))
 
     def has(self, key: Any) -> bool:
         number = bisect_right(self._firsts, key) - 1
