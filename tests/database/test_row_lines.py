@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -412,6 +413,46 @@ def test_another_time_zone_than_utc_is_not_for_the_database(
             assert "ByColumns" in compare_ways(reader, table)
         finally:
             cursor.execute("SET TIME ZONE 'UTC'")
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="asked of PostgreSQL only")
+def test_another_encoding_is_not_for_the_database(reader: Reader, inserter: Inserter) -> None:
+    table = put(inserter, zoo.Texts, "long", ["é"])
+    with reader.connection.cursor() as cursor:
+        cursor.execute("SET client_encoding TO 'LATIN1'")
+        try:
+            assert reader.row_statements(table) is None
+        finally:
+            cursor.execute("SET client_encoding TO 'UTF8'")
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="asked of PostgreSQL only")
+def test_names_that_the_database_would_cut_are_not_for_it(reader: Reader) -> None:
+    table = reader.graph.table("zoo.Floats")
+    plain = {column.name for column in table.columns}
+    assert reader.dialect.row_statements(table, plain) is not None
+    last = table.columns[-1]
+    long = replace(last, name="é" * 32)
+    renamed = replace(table, columns=(*table.columns[:-1], long))
+    assert reader.dialect.row_statements(renamed, plain | {long.name}) is None
+    assert reader.dialect.row_statements(table, plain - {last.name}) is None
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="asked of PostgreSQL only")
+def test_a_table_that_is_mostly_left_is_left_altogether(reader: Reader, inserter: Inserter) -> None:
+    documents = ("0.1234567890123456789" if n % 2 else f"[{n}]" for n in range(1_000))
+    lots = (
+        {"menagerie": 1, "document": Stored(text), "exact": None, "required": {}}
+        for text in documents
+    )
+    inserter.put_many(zoo.Documents, lots)
+    table = reader.graph.table("zoo.Documents")
+    keys = keys_of(reader, table)
+    lane = by_database(reader, table)
+    assert meaning(split(lane.ask(keys, is_shared=False)() or [])) == meaning(
+        by_hand(reader, table, keys, False)
+    )
+    assert not lane.is_worth_it
 
 
 def test_rows_that_are_noted_are_written_by_hand(reader: Reader, inserter: Inserter) -> None:

@@ -163,6 +163,7 @@ class PostgreSQLDialect(GenericDialect):
         return in_order(column, sql)
 
     def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+        self.connection.ensure_connection()
         info = self.connection.connection.info
         # Moments are written in UTC, days as Python does, and what comes is taken for UTF-8.
         if (
