@@ -59,7 +59,7 @@ def _numbers(values: Sequence[int | None]) -> list[bytes]:
 
 class MySQLDialect(GenericDialect):
     batch_keys = 5_000
-    lot_keys = 10_000
+    lot_keys = 5_000
     can_interleave = False
 
     def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
