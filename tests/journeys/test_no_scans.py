@@ -142,9 +142,11 @@ class Explainer:
     is_asking: bool = False
 
     def __call__(
-        self, execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any
+        self, execute: Callable[..., Any], sql: Any, parameters: Any, many: bool, context: Any
     ) -> Any:
-        words = sql.lstrip("( ").split(None, 1)
+        # MariaDB's driver takes bytes as well, and rows are put in so.
+        told = sql if isinstance(sql, str) else sql[:20].decode(errors="replace")
+        words = told.lstrip("( ").split(None, 1)
         if not self.is_asking and words and words[0] in ("SELECT", "WITH", "DELETE", "UPDATE"):
             self.is_asking = True
             try:
