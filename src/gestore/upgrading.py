@@ -17,7 +17,7 @@ from .archive.manifest import ExternalRow, Manifest
 from .archive.reader import ArchiveReader, open_archive
 from .archive.values import TimeZones
 from .archive.writer import Destination
-from .database.identity import natural_text
+from .database.identity import natural_text, relation_of
 from .database.insert import Writer
 from .database.scratch import Journey, journey, migrate_on, migrate_to, scratch_database
 from .database.select import Reader
@@ -32,7 +32,6 @@ from .rows import JsonValue, Key, Value, batches
 from .schema.graph import Graph
 from .schema.introspect import build_graph
 from .schema.policy import Follow, Policies, Policy, resolve
-from .schema.relation import Relation
 from .schema.table import Column, Kind, Table
 from .walk.closure import Closure, Status
 from .walk.walker import walk
@@ -224,7 +223,7 @@ class _Externals:
         self._writer.insert(table, columns, [[values[c.name] for c in columns]])
 
     def _part(self, table: Table, column: Column, part: JsonValue) -> Value:
-        relation = self._relation_of(table, column.name)
+        relation = relation_of(self._graph, table, column.name)
         if relation is None:
             return self._decoding.value(table, column, part, part)
         target = self._graph.tables[relation.target]
@@ -234,12 +233,6 @@ class _Externals:
             self._known[place] = self._highest[target.name]
             self._put(target, ExternalRow(target.name, self._highest[target.name], part))
         return self._known[place]
-
-    def _relation_of(self, table: Table, name: str) -> Relation | None:
-        for relation in self._graph.pointing_from(table.name):
-            if relation.columns == (name,) and not relation.is_generic:
-                return relation
-        return None
 
 
 _STAND_INS: dict[Kind, Value] = {Kind.INTEGER: 0, Kind.BOOLEAN: False, Kind.JSON: "null"}

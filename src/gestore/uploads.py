@@ -18,6 +18,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 
 from .archive.container import CarriedFile, FileSource
+from .archive.shelf import words_of
 from .errors import ArchiveDamaged, ConfigurationError, Finding, GestoreError, Severity
 from .rows import Value, batches
 from .schema.graph import Graph
@@ -120,7 +121,7 @@ def _opener(
             raise
         except Exception as error:
             raise GestoreError(
-                f"The file {name!r} of {label} cannot be read: {_words(error)}."
+                f"The file {name!r} of {label} cannot be read: {words_of(error)}."
             ) from error
         with file:
             yield file
@@ -277,7 +278,7 @@ class Arrivals:
                 saved = storage.save(target, File(kept, target))
             except Exception as error:
                 raise GestoreError(
-                    f"The file {target!r} of {label} could not be written: {_words(error)}.",
+                    f"The file {target!r} of {label} could not be written: {words_of(error)}.",
                     hint="Everything was rolled back.",
                 ) from error
             self._known.execute(
@@ -324,7 +325,7 @@ def _remove(column: Column, label: str, name: str) -> None:
     try:
         _storage(column).delete(name)
     except Exception as error:
-        raise GestoreError(f"The file {name!r} of {label} was left: {_words(error)}.") from error
+        raise GestoreError(f"The file {name!r} of {label} was left: {words_of(error)}.") from error
 
 
 def _used(graph: Graph, reader: Reader, names: set[str]) -> set[str]:
@@ -352,8 +353,3 @@ def _digest(storage: Storage, name: str) -> str:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _words(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(". ") if lines else "") or type(error).__name__

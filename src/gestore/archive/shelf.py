@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 # What storages read and send at a time, where they would otherwise hold all of it.
 _MEMORY_BYTES = 16 << 20
-_COPY_BYTES = 1 << 20
 # How S3's and Google's, and Azure's, are told to replace a file rather than choose another name.
 _REPLACING = ("file_overwrite", "overwrite_files")
 
@@ -166,7 +165,7 @@ class Shelf:
             if cleaning:
                 self._clean(name, error)
             raise ArchiveNotWritten(
-                f"{self.shown(name)} could not be written: {_words(error)}.",
+                f"{self.shown(name)} could not be written: {words_of(error)}.",
                 hint="Nothing was written under that name.",
             ) from error
 
@@ -177,8 +176,8 @@ class Shelf:
                 self.storage.delete(name)
         except Exception as error:
             raise ArchiveNotWritten(
-                f"{self.shown(name)} could not be written: {_words(why)}.",
-                hint=f"What is under that name, if anything, is not whole: {_words(error)}.",
+                f"{self.shown(name)} could not be written: {words_of(why)}.",
+                hint=f"What is under that name, if anything, is not whole: {words_of(error)}.",
             ) from error
 
     @contextmanager
@@ -190,10 +189,12 @@ class Shelf:
         except FileNotFoundError as error:
             raise ArchiveNotRead(f"{self.shown(name)} cannot be read: it is not there.") from error
         except Exception as error:
-            raise ArchiveNotRead(f"{self.shown(name)} cannot be read: {_words(error)}.") from error
+            raise ArchiveNotRead(
+                f"{self.shown(name)} cannot be read: {words_of(error)}."
+            ) from error
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """What a storage's library says, in one line: it may raise anything."""
     lines = str(error).strip().splitlines()
     words = lines[0].rstrip(". ") if lines else ""

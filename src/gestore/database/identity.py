@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from ..archive.values import TimeZones, decoder, encoder
 from ..rows import JsonValue, Key, Value, batches
+from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Table
 from .select import Reader
@@ -33,7 +34,7 @@ def _natural_keys(reader: Reader, table: Table, keys: Sequence[Key]) -> dict[Key
     parts: list[list[JsonValue]] = []
     for place, column in enumerate(columns, start=width):
         values = [row[place] for row in rows]
-        relation = _relation_of(reader, table, column.name)
+        relation = relation_of(reader.graph, table, column.name)
         if relation is None:
             encode = encoder(column)
             parts.append([encode(value) if encode else value for value in values])  # type: ignore[misc]
@@ -57,7 +58,7 @@ def keys_by_natural(
     parts: list[list[Value]] = []
     for place, column in enumerate(columns):
         values: list[JsonValue] = [natural[place] for natural in whole]
-        relation = _relation_of(reader, table, column.name)
+        relation = relation_of(reader.graph, table, column.name)
         if relation is None:
             decode = decoder(column, zones)
             parts.append([decode(value) for value in values])
@@ -83,8 +84,9 @@ def natural_text(natural: JsonValue) -> str:
     return json.dumps(natural, sort_keys=True)
 
 
-def _relation_of(reader: Reader, table: Table, name: str) -> Relation | None:
-    for relation in reader.graph.pointing_from(table.name):
+def relation_of(graph: Graph, table: Table, name: str) -> Relation | None:
+    """The relation that one column alone points by, if it is a pointer."""
+    for relation in graph.pointing_from(table.name):
         if relation.columns == (name,) and not relation.is_generic:
             return relation
     return None
