@@ -35,6 +35,7 @@ _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
 # nextval() this often costs less than a second, and needs no lock.
 _STEPS = 1_000_000
 _LOT_KEYS = 50_000
+_FEW_TEXTS = 100
 # Numbers of transactions have 32 bits in a row, and are compared in a circle.
 _XIDS, _FIRST_XID, _FAR_XIDS = 1 << 32, 3, 1 << 30
 # How COPY's text says NULL, and what stands in it for what it means by itself.
@@ -97,11 +98,14 @@ class PostgreSQLDialect(GenericDialect):
         if leaf.kind is not kind:
             return None
         parameter = packing.parameter(self.connection, keys)
-        return Condition(f"{column} = ANY(%s::{self._array_type(leaf)}[])", (parameter,))
+        values = f"%s::{self._array_type(leaf)}[]"
+        if kind is Kind.TEXT and len(keys) > _FEW_TEXTS:
+            # The planner weighs each text of an array against the column's commonest values: of
+            # thousands it takes longer than to find them.
+            return Condition(f"{column} IN (SELECT unnest({values}))", (parameter,))
+        return Condition(f"{column} = ANY({values})", (parameter,))
 
     def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
-        # The planner weighs each text of an array against the column's commonest values: of
-        # 100,000 it takes longer than to find them.
         if leaf.kind is not Kind.TEXT or self._array_type(leaf) != "text":
             return None
         values = packing.parameter(self.connection, list(values))

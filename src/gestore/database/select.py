@@ -146,13 +146,18 @@ class Reader:
     def arriving(
         self, relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
     ) -> Iterable[Lot]:
-        return self._gather.arriving(
-            self.graph.tables[relation.source],
-            relation.name,
-            keys,
-            lambda some: self._pointing_at(relation, target, some),
-            along,
-        )
+        source = self.graph.tables[relation.source]
+        # Keys that travel as texts are many times as long.
+        is_long = relation.is_generic and source.column(relation.columns[0]).kind is Kind.TEXT
+        size = self.batch_keys if is_long else max(1, len(keys))
+        for start in range(0, len(keys), size):
+            yield from self._gather.arriving(
+                source,
+                relation.name,
+                keys[start : start + size],
+                lambda some: self._pointing_at(relation, target, some),
+                along,
+            )
 
     def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterable[Lot]:
         source = self.graph.tables[table]

@@ -40,7 +40,7 @@ _DECIMAL_DIGITS = 15
 
 class SQLiteDialect(GenericDialect):
     batch_keys = 10_000
-    lot_keys = 50_000
+    lot_keys = 10_000
     locking = ""  # its one writer is us
 
     def is_one_moment(self) -> bool:
