@@ -26,7 +26,7 @@ _Name: TypeAlias = "Callable[[Table, str], str]"
 _Converter: TypeAlias = "Callable[[Value], Value]"
 
 # Rows of one answer that the database packs; where there are more, fewer keys are asked at once.
-PACKED_ROWS = 200_000
+PACKED_ROWS = 60_000
 # Rows that are held while no other question may be asked.
 _HELD_ROWS = 100_000
 _FETCHED_ROWS = 20_000

@@ -53,7 +53,7 @@ _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 class PostgreSQLDialect(GenericDialect):
     # More keys a statement would be hardly faster, and take more memory at once.
     batch_keys = 10_000
-    lot_keys = 50_000
+    lot_keys = 20_000
 
     def streaming(self) -> AbstractContextManager[Any]:
         # On the server's side: works on a standby too, and under pgbouncer in a transaction.

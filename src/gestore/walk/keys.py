@@ -25,8 +25,9 @@ from ..schema.table import Kind, Table
 from .spill import IntegerCodec, PickleCodec, Spill, slices
 
 _CHUNK = 8_192
-# What one set holds in memory: a million integers. One of a table's sets, and few tables are long.
-SPILL_BYTES = 8_000_000
+# What one set holds in memory: a quarter of a million integers. A table has several sets, and few
+# tables are long.
+SPILL_BYTES = 2_000_000
 # What a key of another type takes in memory, at the least.
 _PLAIN_BYTES = 80
 _NUMBER = attrgetter("int")

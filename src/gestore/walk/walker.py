@@ -326,7 +326,7 @@ class _Walker:
         if relation.is_generic:
             # The rows that came because they point here: where they point is known.
             known = (relation, Direction.BACK)
-            for keys in arrivals.batches(self._lot_size(arrivals.table.name), without=known):
+            for keys in arrivals.batches(self.source.batch_keys, without=known):
                 self._go_forward_generic(relation, status, keys)
         elif relation in arrivals.pointers:
             origin = self._origin(arrivals)
