@@ -6,14 +6,12 @@ import platform
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 
 import django
-from django.db import connections
 
 from . import conf
 from .archive.columns import Lines
@@ -29,7 +27,6 @@ from .archive.writer import Destination, Written, write_lines
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
 from .database.row_lines import RowLines
-from .database.row_workers import Workers, started
 from .errors import Finding, GestoreError, Refused, Severity
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
@@ -81,23 +78,22 @@ def export_objects(
     overwrite: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
-    workers: int = 1,
+    workers: int | None = None,
 ) -> ExportReport:
     """Write the objects and all that belongs to them into the archive `output`.
 
     `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`; `-` is standard output, in the form
     that `form` says in the same way. The file appears whole or not at all. On PostgreSQL reading
-    is shared out over so many processes as `workers` says; the archive is the same.
+    is shared out over so many sessions as `workers` says, usually two; the archive is the same.
     Raises any `GestoreError`; `Refused` carries its findings.
     """
     destination = Destination.parse(output, form=form, overwrite=overwrite)
     destination.check()
     listener = progress or Silence()
     walk_options = options or WalkOptions()
-    with (
-        _started(walk_options.database, workers) as hands,
-        walked(references, walk_options, progress=listener) as walk_done,
-    ):
+    if workers is not None:
+        walk_options = replace(walk_options, workers=workers)
+    with walked(references, walk_options, progress=listener) as walk_done:
         findings = tuple(plan_findings(walk_done))
         if any(finding.severity is Severity.ERROR for finding in findings):
             raise Refused("Nothing was exported: the archive could not be imported.", findings)
@@ -108,7 +104,6 @@ def export_objects(
             destination,
             listener,
             clock or now,
-            workers=hands,
         )
         return ExportReport(
             written,
@@ -116,13 +111,6 @@ def export_objects(
             _counts(walk_done, Status.SHARED),
             findings,
         )
-
-
-def _started(database: str, workers: int) -> AbstractContextManager[Workers | None]:
-    """The processes that read besides this one, which walks; none for one worker."""
-    if workers == 1 or database not in connections:
-        return nullcontext()
-    return started(connections[database], workers)
 
 
 def write_walked(
@@ -133,15 +121,12 @@ def write_walked(
     progress: Progress,
     clock: Clock,
     changed: Changed | None = None,
-    workers: Workers | None = None,
 ) -> Written:
     """Write the archive of a walk. `changed` are the keys of the rows that a removal changes, by
     relation: such a row says which of its pointers they are."""
     manifest = _manifest(walk_done, references, options, clock)
     progress.begin("Exporting", manifest.row_count)
-    if workers is not None:
-        workers.join(walk_done.connection)
-    lines = walked_lines(walk_done, progress, changed, workers)
+    lines = walked_lines(walk_done, progress, changed)
     written = write_lines(destination, manifest, lines)
     progress.end()
     if written.row_count != manifest.row_count:
@@ -264,10 +249,7 @@ def walked_rows(
 
 
 def walked_lines(
-    walk_done: Walked,
-    progress: Progress,
-    changed: Changed | None = None,
-    workers: Workers | None = None,
+    walk_done: Walked, progress: Progress, changed: Changed | None = None
 ) -> Iterator[Lines]:
     """The same rows as they stand in an archive, many at a time."""
     for table in walk_done.closure.tables():
@@ -277,7 +259,6 @@ def walked_lines(
             table,
             RowEncoder(table, dangling, changed or {}),
             is_noted=bool(dangling),
-            workers=workers,
             noted_keys=[k for r, k in (changed or {}).items() if r.source == table.name],
         )
         taken = walk_done.closure.taken[table.name]

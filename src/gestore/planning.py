@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import conf
 from .database.select import Reader
+from .database.sessions import count_of, shared_out
 from .database.transactions import snapshot
 from .errors import Finding, NotFound, Severity
 from .progress import Progress, Silence
@@ -35,12 +36,14 @@ _SHOWN_OTHERS = 20
 @dataclass(frozen=True, slots=True)
 class WalkOptions:
     """How far the walk goes. `roots` are models whose other rows are never owned, besides those
-    of the objects; `policies` win over the setting's."""
+    of the objects; `policies` win over the setting's. `workers` are the sessions to read over; None
+    for as many as are usual on such a database."""
 
     database: str = DEFAULT_DB_ALIAS
     follow: Follow = Follow.OWNED
     roots: Sequence[str] = ()
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,12 @@ def opened(
         graph, settings.policy_layer, options.policies, skips_by_default=skips_by_default
     )
     models = frozenset(graph.table(label).name for label in [*settings.roots, *options.roots])
+    count = count_of(connection, options.workers)
     with snapshot(connection):
         reader = Reader(connection, graph, is_still=True)
-        yield Site(connection, graph, policies, reader, _root_keys(reader, parsed), models)
+        root_keys = _root_keys(reader, parsed)
+        with shared_out(reader, count, is_wanted=options.workers is not None):
+            yield Site(connection, graph, policies, reader, root_keys, models)
 
 
 def _root_keys(reader: Reader, references: Sequence[Reference]) -> dict[str, list[Key]]:

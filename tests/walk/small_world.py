@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from django.db import models
 from hypothesis.vendor.pretty import RepresentationPrinter
@@ -19,9 +20,10 @@ from gestore.schema.policy import Follow, Policies, Policy
 from gestore.schema.relation import Relation, RelationKind
 from gestore.schema.table import Column, Kind, Table
 from gestore.walk.closure import Closure, Status
-from gestore.walk.source import Lot
+from gestore.walk.source import Ask, Lot
 from gestore.walk.walker import Recorder, Roots, walk
 
+T = TypeVar("T")
 Row = Mapping[str, Value]
 
 
@@ -189,6 +191,9 @@ class DictSource:
         self._ask("standing", table, keys)
         rows = self.rows.get(table, {})
         yield self._lot(table, [key for key in keys if key in rows], along)
+
+    def in_turn(self, asks: Iterable[tuple[T, Ask]]) -> Iterator[tuple[T, Iterable[Lot]]]:
+        return ((about, ask(self)) for about, ask in asks)
 
     def _lot(self, name: str, keys: list[Key], along: Sequence[Relation]) -> Lot:
         rows = self.rows.get(name, {})

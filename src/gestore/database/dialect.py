@@ -64,6 +64,15 @@ class DeleteAction:
 
 
 @dataclass(frozen=True, slots=True)
+class Lent:
+    """A snapshot that other sessions may take: its name, and what they have to be told to see the
+    same."""
+
+    name: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A state of the database, as `session`, a connection of the driver's, names it in `marks`.
     With `by_rows` it has no name: only the rows themselves tell whether they changed since."""
@@ -91,6 +100,13 @@ class Dialect(Protocol):
 
     def is_one_moment(self) -> bool:
         """True when the transaction that is open already shows one moment."""
+
+    def lend_snapshot(self) -> Lent | None:
+        """What another session needs to see what the open snapshot sees; None where none can, or
+        where it might not see every row."""
+
+    def take_snapshot(self, lent: Lent) -> None:
+        """Begin a snapshot that was lent, in a new transaction."""
 
     def begin_snapshot(self) -> None:
         """Make the transaction just begun, before its first query, show one moment; read only

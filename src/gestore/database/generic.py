@@ -24,6 +24,7 @@ from .dialect import (
     Adapter,
     Condition,
     DeleteAction,
+    Lent,
     Moment,
     Parameter,
     RawTexts,
@@ -63,6 +64,12 @@ class GenericDialect:
 
     def is_one_moment(self) -> bool:
         return False
+
+    def lend_snapshot(self) -> Lent | None:
+        return None
+
+    def take_snapshot(self, lent: Lent) -> None:
+        raise NotImplementedError
 
     def begin_snapshot(self) -> None:
         pass

@@ -22,6 +22,7 @@ from .dialect import (
     Adapter,
     Condition,
     DeleteAction,
+    Lent,
     Moment,
     Parameter,
     RowStatements,
@@ -64,6 +65,32 @@ class PostgreSQLDialect(GenericDialect):
             cursor.execute("SHOW transaction_isolation")
             (level,) = cursor.fetchone()
         return level in ("repeatable read", "serializable")
+
+    def lend_snapshot(self) -> Lent | None:
+        with self.connection.cursor() as cursor:
+            # Which rows a session sees may hang on what was told to it alone.
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relrowsecurity),"
+                " current_setting('search_path'), current_user::text, session_user::text"
+            )
+            is_guarded, search_path, role, user = cursor.fetchone()
+            if is_guarded:
+                return None
+            cursor.execute("SELECT pg_export_snapshot()")
+            (name,) = cursor.fetchone()
+        zone = self.connection.connection.info.parameter_status("TimeZone")
+        settings = {"search_path": search_path, "TimeZone": zone}
+        return Lent(name, settings if role == user else {**settings, "role": role})
+
+    def take_snapshot(self, lent: Lent) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # The server's own name: digits and dashes. It takes no parameters here.
+            cursor.execute(f"SET TRANSACTION SNAPSHOT '{lent.name}'")
+        self.begin_snapshot()
+        with self.connection.cursor() as cursor:
+            for name, value in lent.settings.items():
+                cursor.execute("SELECT set_config(%s, %s, true)", (name, value))
 
     def begin_snapshot(self) -> None:
         with self.connection.cursor() as cursor:

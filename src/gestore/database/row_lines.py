@@ -26,8 +26,8 @@ from ..schema.table import Column, Kind, Table
 from .dialect import Condition, RowStatements
 from .raw_texts import documents
 from .row_sql import fetch_lines, keys_condition
-from .row_workers import Workers
 from .select import NARROW, Reader
+from .sessions import Sessions
 
 _BATCH_BYTES = 2_000_000
 # Before the width of a table's rows is known; most, where no column is of any length.
@@ -71,8 +71,7 @@ class RowLines:
     """The rows of one table as lines.
 
     `encode` is the careful way. It alone says of a row what no column does: with `is_noted` it
-    writes them all, otherwise those batches in which one of `noted_keys` occurs. `workers` are
-    other processes that read in the same snapshot.
+    writes them all, otherwise those batches in which one of `noted_keys` occurs.
     """
 
     def __init__(
@@ -83,14 +82,14 @@ class RowLines:
         *,
         is_noted: bool = False,
         noted_keys: Sequence[Keys] = (),
-        workers: Workers | None = None,
     ) -> None:
         self._noted_keys = noted_keys
         self._is_wide = any(column.kind not in NARROW for column in table.columns)
-        self._ahead = workers.ahead if workers is not None else 0
+        self._ahead = reader.sessions.ahead if reader.sessions is not None else 0
+        sessions = reader.sessions if self._ahead else None
         self._by_hand = ByHand(reader, table, encode)
         self._lanes: list[Lane] = (
-            [] if is_noted else quick_lanes(reader, table, self._by_hand, workers)
+            [] if is_noted else quick_lanes(reader, table, self._by_hand, sessions)
         )
 
     def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
@@ -149,14 +148,14 @@ class Lots:
 
 
 def quick_lanes(
-    reader: Reader, table: Table, by_hand: ByHand, workers: Workers | None = None
+    reader: Reader, table: Table, by_hand: ByHand, sessions: Sessions | None = None
 ) -> list[Lane]:
     """The ways that fit all of the table's columns, the quickest first."""
     statements = reader.row_statements(table)
     if statements is None:
         return [ByColumns(reader, table)]
     by_columns = ByColumns(reader, table, {Kind.JSON: documents})
-    return [ByDatabase(reader, table, statements, by_columns, by_hand, workers), by_columns]
+    return [ByDatabase(reader, table, statements, by_columns, by_hand, sessions), by_columns]
 
 
 class ByHand:
@@ -204,7 +203,7 @@ class ByDatabase:
         statements: RowStatements,
         by_columns: ByColumns,
         by_hand: ByHand,
-        workers: Workers | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._found = self._whole = 0
         self._reader = reader
@@ -214,7 +213,7 @@ class ByDatabase:
         self._by_hand = by_hand
         kinds = [column.kind for column in table.key_columns]
         self._has_places = len(kinds) == 1 and kinds[0] in _POSITIONAL
-        self._workers = workers if self._has_places else None
+        self._sessions = sessions if self._has_places else None
 
     @property
     def is_worth_it(self) -> bool:
@@ -222,8 +221,8 @@ class ByDatabase:
 
     def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
         statement = self._statements.of(self._where(keys), len(keys), is_shared=is_shared)
-        if self._workers is not None:
-            answer = self._workers.ask(statement)
+        if self._sessions is not None:
+            answer = self._sessions.ask(statement)
         else:
             answer = partial(fetch_lines, self._reader.connection, statement)
         return lambda: self._lines(keys, *answer(), is_shared=is_shared)

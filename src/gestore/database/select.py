@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -21,7 +21,7 @@ from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs, empty_keys
-from ..walk.source import Lot
+from ..walk.source import Ask, Lot
 from .dialect import (
     Adapter,
     Condition,
@@ -36,6 +36,9 @@ from .gather import Gathering, packed_texts
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from .sessions import Sessions
+
+_About = TypeVar("_About")
 RowValues: TypeAlias = "tuple[Value, ...]"
 _Converter: TypeAlias = "Callable[[Value], Value]"
 
@@ -77,9 +80,23 @@ class Reader:
         self.dialect = dialect_of(connection)
         self.batch_keys = self.dialect.batch_keys
         self.lot_keys = self.dialect.lot_keys
+        self.sessions: Sessions | None = None
         self._gather = Gathering(self.dialect, self._table, self.sql, self.converter)
         self._converters: dict[tuple[str, str], _Converter | None] = {}
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
+
+    def twin(self, connection: BaseDatabaseWrapper) -> Reader:
+        """One that reads the same moment over another connection."""
+        twin = Reader(connection, self.graph, is_still=True)
+        vars(twin).update(self._told())
+        return twin
+
+    def remember(self) -> None:
+        """Ask now what twins are not to ask again."""
+        self._told()
+
+    def _told(self) -> dict[str, object]:
+        return {"content_types": self.content_types, "_types_told": self._types_told}
 
     # What a reference names -------------------------------------------------------------------
 
@@ -165,6 +182,11 @@ class Reader:
         return self._gather.arriving(
             source, table, keys, lambda some: self.among(source, names, some), along
         )
+
+    def in_turn(self, asks: Iterable[tuple[_About, Ask]]) -> Iterator[tuple[_About, Iterable[Lot]]]:
+        if self.sessions is not None:
+            return self.sessions.in_turn(asks)
+        return ((about, ask(self)) for about, ask in asks)
 
     def _pointing_at(
         self, relation: Relation, target: str, keys: Sequence[Key]

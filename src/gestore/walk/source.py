@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias, TypeVar
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
@@ -18,6 +18,11 @@ class Lot:
 
     keys: Sequence[Key]
     pointers: Mapping[str, Sequence[Value]] | None = None
+
+
+_About = TypeVar("_About")
+Ask: TypeAlias = "Callable[[KeySource], Iterable[Lot]]"
+"""A question that is answered in lots, to be put to whoever can answer it."""
 
 
 class KeySource(Protocol):
@@ -39,6 +44,10 @@ class KeySource(Protocol):
     def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterable[Lot]:
         """Those of these keys that a row of the table has, in the same way. Where a database may
         find keys equal that differ (texts), it is `resolve` that tells."""
+
+    def in_turn(self, asks: Iterable[tuple[_About, Ask]]) -> Iterator[tuple[_About, Iterable[Lot]]]:
+        """What is asked, each with its answer, in order. Later ones may be answered before an
+        earlier answer is taken: none depends on another."""
 
     def pointing(self, relation: Relation, target: str, keys: Sequence[Key]) -> Iterable[Key]:
         """The keys of the rows whose relation points at these rows of `target`; however many."""

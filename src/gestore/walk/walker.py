@@ -19,7 +19,7 @@ from ..schema.relation import Relation
 from ..schema.table import Kind, Table
 from .closure import Closure, Status
 from .keys import KeySet, PackedUUIDs, empty_keys
-from .source import KeySource, Lot
+from .source import Ask, KeySource, Lot
 from .trail import Direction, Step
 
 _Way: TypeAlias = "tuple[Relation, Direction]"
@@ -191,13 +191,19 @@ class _Walker:
         """Follow every relation of the newly taken rows of one table."""
         chains = self._chains(name, status)
         self._to_the_end(chains, name, status, arrivals)
+        ways: list[tuple[Relation, _Way | None]] = []
         for relation in self.graph.pointing_at(name):
             if relation not in chains and self._is_followed_back(relation, name, status):
                 # A parent that was reached from its child need not ask for that child again; of
                 # any other relation there may be more rows that point here.
                 known = (relation, Direction.FORWARD) if relation.is_parent else None
-                for keys in arrivals.batches(self._lot_size(name), without=known):
-                    self._come_back(relation, name, status, keys)
+                ways += [(relation, known)]
+        size = self._lot_size(name)
+        self._come_back(
+            name,
+            status,
+            ((r, keys) for r, known in ways for keys in arrivals.batches(size, without=known)),
+        )
         self._read(name, arrivals)
         for relation in self.graph.pointing_from(name):
             if self.policies.of_relation(relation) is not Policy.SKIP:
@@ -221,9 +227,8 @@ class _Walker:
         size = self._lot_size(name)
         fresh: _Arrivals | None = arrivals if chains else None
         while fresh is not None:
-            for relation in chains:
-                for keys in fresh.batches(size):
-                    self._come_back(relation, name, status, keys)
+            lots = ((relation, keys) for relation in chains for keys in fresh.batches(size))
+            self._come_back(name, status, lots)
             fresh = self.pending.pop((name, status), None)
             if fresh is not None:
                 arrivals.absorb(fresh, size)
@@ -249,8 +254,12 @@ class _Walker:
     def _read(self, name: str, arrivals: _Arrivals) -> None:
         """Where those of the rows point of which it was not read when they were found."""
         if along := self._along(name):
-            for keys in arrivals.unread.packed(self._lot_size(name)):
-                for lot in self.source.standing(name, keys, along):
+            asks = (
+                (None, _standing(name, keys, along))
+                for keys in arrivals.unread.packed(self._lot_size(name))
+            )
+            for _, lots in self.source.in_turn(asks):
+                for lot in lots:
                     if lot.pointers is not None:
                         arrivals.read(lot.pointers)
 
@@ -284,16 +293,24 @@ class _Walker:
         return relation.is_generic or not is_self
 
     def _come_back(
-        self, relation: Relation, target: str, status: Status, keys: Sequence[Key]
+        self, target: str, status: Status, wanted: Iterable[tuple[Relation, Sequence[Key]]]
     ) -> None:
-        may_be_strangers = relation.source in self.root_ancestors and not relation.is_parent
-        if not may_be_strangers:
-            self.closure.exhausted.add((relation.name, target, status))
-        along = self._along(relation.source, without=relation)
-        name = relation.source
-        for lot in self.source.arriving(relation, target, keys, along):
-            found = self._without_strangers(name, lot.keys) if may_be_strangers else lot.keys
-            self._take(relation, Direction.BACK, target, keys, name, status, found, lot)
+        """Take what points by these relations at these rows of the target."""
+        asks = (
+            (
+                (relation, keys),
+                _arriving(relation, target, keys, self._along(relation.source, without=relation)),
+            )
+            for relation, keys in wanted
+        )
+        for (relation, keys), lots in self.source.in_turn(asks):
+            name = relation.source
+            may_be_strangers = name in self.root_ancestors and not relation.is_parent
+            if not may_be_strangers:
+                self.closure.exhausted.add((relation.name, target, status))
+            for lot in lots:
+                found = self._without_strangers(name, lot.keys) if may_be_strangers else lot.keys
+                self._take(relation, Direction.BACK, target, keys, name, status, found, lot)
 
     def _without_strangers(self, name: str, keys: Sequence[Key]) -> list[Key]:
         """Leave out the parent halves of other rows of a root model: rule 4 is about them too."""
@@ -414,11 +431,10 @@ class _Walker:
         if reached is None:
             wanted = self.closure.external_of(target).lacking(wanted)
         along = self._along(target) if reached is not None else []
-        lots = [
-            lot
-            for some in _slices(wanted, self.source.lot_keys)
-            for lot in self.source.standing(target, some, along)
-        ]
+        asks = (
+            (None, _standing(target, some, along)) for some in _slices(wanted, self.source.lot_keys)
+        )
+        lots = [lot for _, found in self.source.in_turn(asks) for lot in found]
         if reached is Status.OWNED and len(wanted) < len(values):
             # A shared row becomes owned.
             there = empty_keys(self.graph.tables[target])
@@ -530,6 +546,16 @@ class _Walker:
             is_known = not relation.is_generic or _is_exact(self.graph.tables[origin])
             way = (relation, direction) if is_known else None
             self._arrivals(name, status).add(way, new, lot if is_all else None)
+
+
+def _arriving(
+    relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
+) -> Ask:
+    return lambda source: source.arriving(relation, target, keys, along)
+
+
+def _standing(name: str, keys: Sequence[Key], along: Sequence[Relation]) -> Ask:
+    return lambda source: source.standing(name, keys, along)
 
 
 def _is_exact(table: Table) -> bool:

@@ -72,9 +72,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers",
             type=int,
-            default=1,
             metavar="N",
-            help="processes that read at once, on PostgreSQL (default: %(default)s)",
+            help="sessions that read at once, on PostgreSQL (default: 2 where it can be)",
         )
         parser.add_argument("-b", "--bucket", action="store_true", help="not available yet")
         add_walk(parser)
