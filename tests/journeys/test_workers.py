@@ -1,25 +1,25 @@
-"""Is an archive the same, however many processes read, and is nothing left when one dies?"""
+"""Is an archive the same, however many sessions read, and is nothing left when one is cut off?"""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections, transaction
+from django.db.backends.signals import connection_created
 
 import gestore
 from gestore.database.dialect import Condition
-from gestore.database.row_workers import started
+from gestore.database.select import Reader
+from gestore.database.sessions import shared_out
 from gestore.database.transactions import snapshot
 from gestore.errors import DatabaseFailed, UsageError
+from gestore.schema.introspect import build_graph
 from tests.zoo import models as zoo
 from tests.zoo import rows
 from tests.zoo.inserting import Placed, Stored, inserting
@@ -54,7 +54,7 @@ def home() -> Placed:
     return root
 
 
-def export(home: Placed, archive: Path, workers: int) -> bytes:
+def export(home: Placed, archive: Path, workers: int | None) -> bytes:
     gestore.export_objects([home.reference], str(archive), clock=lambda: MOMENT, workers=workers)
     return archive.read_bytes()
 
@@ -65,6 +65,7 @@ def test_archive_is_the_same_byte_for_byte(home: Placed, tmp_path: Path) -> None
         one = export(home, tmp_path / f"one.{form}", 1)
         for workers in (2, 3):
             assert export(home, tmp_path / f"{workers}.{form}", workers) == one
+        assert export(home, tmp_path / f"usual.{form}", None) == one
 
 
 @on_postgresql
@@ -78,20 +79,48 @@ def test_workers_are_named_on_the_command_line(home: Placed, tmp_path: Path) -> 
     assert len(one) > 10_000
 
 
+@contextmanager
+def shared(count: int) -> Iterator[Reader]:
+    reader = Reader(connections["default"], build_graph(), is_still=True)
+    with shared_out(reader, count, is_wanted=True):
+        yield reader
+
+
+@on_postgresql
+def test_walk_is_shared_out_too(home: Placed, tmp_path: Path) -> None:
+    asked: dict[int, int] = {}
+
+    def count(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
+        session = id(context["connection"])
+        asked[session] = asked.get(session, 0) + 1
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(count):
+        gestore.plan_objects([home.reference])
+    others = sum(
+        number for session, number in asked.items() if session != id(connections["default"])
+    )
+    # What it takes to open both is far less.
+    assert len(asked) == 2
+    assert others > max(50, own)
+
+
 @on_postgresql
 def test_workers_see_the_moment_of_the_walk(home: Placed) -> None:
     connection = connections["default"]
     everyone = Condition("SELECT count(*), 0, ''::text FROM zoo_floats")
-    with started(connection, 2) as workers, snapshot(connection):
-        workers.join(connection)
-        before = [workers.ask(everyone)()[0] for _ in range(4)]
+    with snapshot(connection), shared(2) as reader:
+        assert reader.sessions is not None
+        assert reader.sessions.ahead == 4
+        ask = reader.sessions.ask
+        before = [ask(everyone)()[0] for _ in range(4)]
         other = connection.copy()
         try:
             with other.cursor() as cursor:
                 cursor.execute("DELETE FROM zoo_floats")
         finally:
             other.close()
-        assert [workers.ask(everyone)()[0] for _ in range(4)] == before
+        assert [ask(everyone)()[0] for _ in range(4)] == before
         assert before[0] >= 7_000
     assert not zoo.Floats.objects.exists()
 
@@ -127,35 +156,115 @@ def test_workers_would_not_see_what_an_open_transaction_wrote(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@on_postgresql
+def test_usual_sessions_are_not_opened_where_they_would_see_something_else(
+    home: Placed, tmp_path: Path
+) -> None:
+    connection = connections["default"]
+    with counted_openings() as opened:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            export(home, tmp_path / "inside.jsonl", None)
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE guarded (id int)")
+            cursor.execute("ALTER TABLE guarded ENABLE ROW LEVEL SECURITY")
+        try:
+            export(home, tmp_path / "guarded.jsonl", None)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE guarded")
+        assert opened == []
+        export(home, tmp_path / "plain.jsonl", None)
+        assert len(opened) == 2
+
+
+@contextmanager
+def counted_openings() -> Iterator[list[str]]:
+    opened: list[str] = []
+
+    def note(sender, connection, **kwargs):  # type: ignore[no-untyped-def]
+        opened.append(connection.alias)
+
+    connection_created.connect(note)
+    try:
+        yield opened
+    finally:
+        connection_created.disconnect(note)
+
+
+@on_postgresql
+def test_sessions_read_as_the_one_that_lends(home: Placed) -> None:
+    connection = connections["default"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE gestore_reader")
+        cursor.execute("CREATE SCHEMA elsewhere")
+        try:
+            with snapshot(connection):
+                with connection.cursor() as inner:
+                    inner.execute("SET LOCAL search_path = elsewhere, public")
+                    inner.execute("SET LOCAL ROLE gestore_reader")
+                told = Condition(
+                    "SELECT 0, 0, current_setting('search_path') || ' ' || current_user"
+                )
+                sight = Sight(connection)
+                with shared_out(sight, 2, is_wanted=True):
+                    assert sight.sessions is not None
+                    assert sight.sessions.ask(told)()[2] == b"elsewhere, public gestore_reader"
+        finally:
+            cursor.execute("DROP SCHEMA elsewhere")
+            cursor.execute("DROP ROLE gestore_reader")
+
+
+class Sight(Reader):
+    """A reader that has nothing to remember: its role may read nothing."""
+
+    def __init__(self, connection) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(connection, build_graph(), is_still=True)
+
+    def _told(self) -> Mapping[str, object]:
+        return {}
+
+
 # What goes wrong ----------------------------------------------------------------------------------
 
 
 @on_postgresql
-@pytest.mark.parametrize(
-    ("program", "message"),
-    [("/bin/false", r"^A worker has died\."), ("/no/such/python", r"^A worker did not start: ")],
-)
-def test_workers_that_do_not_start_leave_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
-) -> None:
-    with inserting("default") as inserter:
-        home = inserter.put(zoo.Menagerie, id=1, name="Zoo")
-    monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(DatabaseFailed, match=message):
-        export(home, tmp_path / "zoo.jsonl", 2)
-    assert list(tmp_path.iterdir()) == []
+def test_sessions_that_cannot_be_opened(home: Placed, tmp_path: Path) -> None:
+    def refuse(sender, connection, **kwargs):  # type: ignore[no-untyped-def]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+    connection_created.connect(refuse)
+    try:
+        # Wanted by name: told. Usual: done without.
+        with pytest.raises(DatabaseFailed, match=r"could not be opened.*no_such_table") as caught:
+            export(home, tmp_path / "wanted.jsonl", 2)
+        assert "Nothing was written" in caught.value.hint
+        assert list(tmp_path.iterdir()) == []
+        assert b"closing" in export(home, tmp_path / "usual.jsonl", None)
+    finally:
+        connection_created.disconnect(refuse)
 
 
-class Killing:
-    """Progress that kills every child of this process once rows are read."""
+class Cutting:
+    """Progress that has the server cut every other session off once rows are read."""
 
     def begin(self, task: str, total: int | None = None) -> None:
         self.is_reading = task == "Exporting"
 
     def advance(self, count: int) -> None:
-        for child in children() if self.is_reading else ():
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+        if self.is_reading:
+            other = connections["default"].copy()
+            try:
+                with other.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE"
+                        " datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
+                        (connections["default"].connection.info.backend_pid,),
+                    )
+            finally:
+                other.close()
 
     def end(self) -> None:
         pass
@@ -164,30 +273,26 @@ class Killing:
         pass
 
 
-def children() -> Iterator[int]:
-    for found in Path("/proc/self/task").glob("*/children"):
-        yield from map(int, found.read_text().split())
-
-
 @on_postgresql
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found on Linux")
-def test_worker_that_dies_ends_the_export_and_leaves_nothing(home: Placed, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseFailed, match=r"^A worker has died\.") as caught:
-        gestore.export_objects(
-            [home.reference], str(tmp_path / "zoo.jsonl"), progress=Killing(), workers=2
-        )
+def test_session_that_is_cut_off_ends_the_export_and_leaves_nothing(
+    home: Placed, tmp_path: Path
+) -> None:
+    with pytest.raises(DatabaseFailed, match=r"^Database 'default' failed: ") as caught:
+        gestore.export_objects([home.reference], str(tmp_path / "zoo.jsonl"), progress=Cutting())
     assert "Nothing was written" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
-    assert list(children()) == []
+    assert open_sessions() == 0
 
 
 @on_postgresql
 def test_statement_that_fails_is_told(home: Placed) -> None:
-    connection = connections["default"]
-    with started(connection, 1) as workers, snapshot(connection):
-        workers.join(connection)
-        with pytest.raises(DatabaseFailed, match=r"^A worker failed: .*no_such_table"):
-            workers.ask(Condition("SELECT 1, 1, '' FROM no_such_table"))()
+    with (
+        pytest.raises(DatabaseFailed, match=r"^Database 'default' failed: .*no_such_table"),
+        snapshot(connections["default"]),
+        shared(2) as reader,
+    ):
+        assert reader.sessions is not None
+        reader.sessions.ask(Condition("SELECT 1, 1, '' FROM no_such_table"))()
 
 
 @on_postgresql

@@ -183,7 +183,7 @@ def test_error_is_in_the_report_too(here: Path) -> None:
     }
 
 
-def test_workers_are_a_number_of_processes(here: Path) -> None:
+def test_workers_are_a_number(here: Path) -> None:
     seen = typed("exportobjects", BOOK, "-o", "acme.json", "--workers", "none")
     assert (seen.code, seen.out) == (2, "")
     assert "none" in seen.err
