@@ -139,8 +139,12 @@ def _uuid(n: int) -> UUID:
     ("make", "key_of", "bytes_per_row"), [(IntegerKeys, _integer, 8), (UUIDKeys, _uuid, 16)]
 )
 def test_key_sets_are_compact(
-    make: Callable[[], KeySet], key_of: Callable[[int], Any], bytes_per_row: int
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], KeySet],
+    key_of: Callable[[int], Any],
+    bytes_per_row: int,
 ) -> None:
+    monkeypatch.setattr(keys_module, "SPILL_BYTES", bytes_per_row * ROWS)
     lots = [[key_of(n) for n in range(start, ROWS, 4)] for start in range(4)]
     tracemalloc.start()
     try:

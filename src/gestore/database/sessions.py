@@ -93,7 +93,7 @@ def shared_out(reader: Sharing, count: int, *, is_wanted: bool) -> Iterator[None
     reader.remember()
     with ThreadPoolExecutor(count, thread_name_prefix="gestore-session") as threads:
         sessions = Sessions(reader, threads, is_wanted=is_wanted)
-        sessions.open(lent, count)
+        sessions.begin(lent, count)
         reader.sessions = sessions
         try:
             yield
@@ -120,7 +120,7 @@ class Sessions:
         self._idle: SimpleQueue[_Session] = SimpleQueue()
         self._count = 0
 
-    def open(self, lent: Lent, count: int) -> None:
+    def begin(self, lent: Lent, count: int) -> None:
         """Begin to open them; nobody waits."""
         own: Any = self._reader.connection
         for _ in range(count):
