@@ -55,7 +55,10 @@ def test_taken_name_is_refused_and_overwrite_replaces(here: Path) -> None:
 WRONG_NAMES = {
     "a.json.age": (
         2,
-        ["a.json.age: encrypted archives are not written yet.", "Leave .age out of the name."],
+        [
+            "a.json.age is to be encrypted, and nobody is named who may open it.",
+            'Name them with --encrypt-to RECIPIENT, or in GESTORE["RECIPIENTS"].',
+        ],
     ),
     "a.zip": (
         2,

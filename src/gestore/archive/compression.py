@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from ..errors import ArchiveCutOff, ArchiveDamaged, MissingExtra, UsageError
+from ..errors import ArchiveCutOff, ArchiveDamaged, MissingExtra
 
 GZIP = ".gz"
 ZSTD = ".zst"
@@ -82,14 +82,6 @@ def _zstd() -> Any:
             hint="Install it with: pip install 'django-gestore[zstd]'",
         ) from error
     return zstandard
-
-
-def refuse_unknown(name: str) -> None:
-    """A `UsageError` for a name whose ending says something that cannot be written."""
-    if name.endswith(".age"):
-        raise UsageError(
-            f"{name}: encrypted archives are not written yet.", hint="Leave .age out of the name."
-        )
 
 
 def require(suffix: str) -> None:

@@ -21,6 +21,8 @@ _MAGIC = b"age-encryption.org/"
 _ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _IDENTITY = "AGE-SECRET-KEY-"
 _SSH_KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+# As many bytes of a file as `is_encrypted` has to see.
+START_BYTES = len(_ARMOR)
 
 Ask: TypeAlias = "Callable[[str], str]"
 """Asks somebody for a passphrase; the argument is what they are shown."""
@@ -28,7 +30,7 @@ Ask: TypeAlias = "Callable[[str], str]"
 
 def is_encrypted(start: bytes) -> bool:
     """Whether a file that begins so is one of age's."""
-    return start.startswith(_MAGIC)
+    return start.startswith((_MAGIC, _ARMOR))
 
 
 # Who may read -------------------------------------------------------------------------------------
@@ -60,8 +62,13 @@ def identities_of(name: str, ask: Ask) -> list[Any]:
     """What opens archives: an identity file of age's, an SSH key, or an identity file that is
     itself encrypted under a passphrase, which is asked for."""
     pyrage = _pyrage()
+    if _IDENTITY in name.upper():
+        raise UsageError(
+            "A secret key is typed where a file is to be named: others may have seen it.",
+            hint="Write it into a file that you alone can read, and name that.",
+        )
     data = read_bytes(name)
-    if data.startswith((_ARMOR, _MAGIC)):
+    if is_encrypted(data):
         data = _opened_by_passphrase(name, data, ask)
     identities = []
     # The library's words may repeat what it read: they are not passed on.

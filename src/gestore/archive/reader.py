@@ -9,17 +9,28 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import IO, Any
 
-from ..errors import ArchiveCutOff, ArchiveDamaged, Finding, NotAnArchive, Severity
+from ..errors import (
+    ArchiveCutOff,
+    ArchiveDamaged,
+    ArchiveNotTrusted,
+    Finding,
+    NotAnArchive,
+    Severity,
+)
 from ..rows import ArchivedRow, JsonValue
 from .compression import cut_off, expanding, expansion_errors, sniff
 from .documents import Lines, Part, is_closing, parse
+from .encryption import START_BYTES, decrypting, is_encrypted
 from .manifest import Manifest, read_manifest
-from .storage import STANDARD, readable, too_large
+from .place import Place
+from .shelf import Shelf
+from .signing import MOST_BYTES, SIG, TrustedSigners, unsigned
+from .storage import too_large
 
 _PIECE_BYTES = 1 << 18
 # Far more than a closing line takes that names every model of a project.
@@ -124,16 +135,43 @@ def _lots_of(lines: Lines) -> Iterator[Lot]:
 
 
 class ArchiveReader:
-    """An open archive. `rows()` starts from the beginning each time it is called."""
+    """An open archive. `rows()` starts from the beginning each time it is called; what read before
+    has ended then. `signer` is the public key of who signed it, if that was asked."""
 
-    def __init__(self, name: str, file: IO[bytes], max_bytes: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: IO[bytes],
+        max_bytes: int,
+        identities: Sequence[Any] = (),
+        signer: str = "",
+    ) -> None:
         self.name = name
+        self.signer = signer
         self._file = file
         self._max_bytes = max_bytes
-        start = file.read(4)
-        self._compression = sniff(start)
-        self.manifest = self._read_manifest()
+        self._identities = identities
+        self._pass = ExitStack()
+        self.is_encrypted = is_encrypted(file.read(START_BYTES))
+        try:
+            self._compression = sniff(self._clear().read(4))
+            self.manifest = self._read_manifest()
+        except BaseException:
+            self.close()
+            raise
         self.ending: Ending | None = None
+
+    def close(self) -> None:
+        """End the pass that is under way."""
+        self._pass.close()
+
+    def _clear(self) -> IO[bytes]:
+        """The bytes from their beginning, as they were before encryption."""
+        self._pass.close()
+        self._file.seek(0)
+        if not self.is_encrypted:
+            return self._file
+        return self._pass.enter_context(decrypting(self.name, self._file, self._identities))
 
     def _read_manifest(self) -> Manifest:
         with expansion_errors(self.name):
@@ -248,8 +286,8 @@ class ArchiveReader:
 
     def _pieces(self, tap: _Tap) -> Iterator[str]:
         """The text in pieces that end with a line where there are lines."""
-        self._file.seek(0)
-        stream = expanding(self._file, self._compression)
+        clear = self._clear()
+        stream = expanding(clear, self._compression)
         size = 0
         rest = b""
         while data := stream.read(_PIECE_BYTES):
@@ -272,6 +310,9 @@ class ArchiveReader:
         if self._compression and not size:
             # zstandard is silent about a frame that breaks off before its first block ends.
             raise cut_off(self.name)
+        # Encryption tells only at its very end that all was as it should be.
+        while self.is_encrypted and clear.read(_PIECE_BYTES):
+            pass
 
     def _decoded(self, piece: bytes) -> str:
         try:
@@ -313,8 +354,35 @@ def _whole_characters(data: bytes) -> int:
 
 
 @contextmanager
-def open_archive(name: str, max_bytes: int) -> Iterator[ArchiveReader]:
-    """Open `name`, or standard input for `-`, and read its manifest."""
-    shown = "standard input" if name == STANDARD else name
-    with readable(name, max_bytes) as file:
-        yield ArchiveReader(shown, file, max_bytes)
+def open_archive(
+    name: str,
+    max_bytes: int,
+    *,
+    shelf: Shelf | None = None,
+    identities: Sequence[Any] = (),
+    trusted: TrustedSigners | None = None,
+) -> Iterator[ArchiveReader]:
+    """Open `name`, or standard input for `-`, or what a storage has under that name, and read its
+    manifest. With trusted signers, all bytes are held against the signature before."""
+    place = Place(name, shelf)
+    shown = "standard input" if place.is_stream else place.shown
+    if place.is_stream and trusted is not None:
+        raise ArchiveNotTrusted(
+            "Standard input brings no signature along, and one is wanted here.",
+            hint="Lay the archive and its .sig in a folder, and name the archive.",
+        )
+    with place.readable(max_bytes) as file:
+        signer = "" if trusted is None else _signer(place, shown, file, trusted)
+        reader = ArchiveReader(shown, file, max_bytes, identities, signer)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+
+def _signer(place: Place, shown: str, file: IO[bytes], trusted: TrustedSigners) -> str:
+    """Who of the trusted ones signed these very bytes; else `ArchiveNotTrusted`."""
+    signature = place.beside(SIG).read(MOST_BYTES + 1)
+    if signature is None:
+        raise unsigned(shown)
+    return trusted.check(shown, file, signature)

@@ -7,6 +7,7 @@ is still growing, and none keeps half of it under its name. Memory is bounded bo
 from __future__ import annotations
 
 import copy
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _MEMORY_BYTES = 16 << 20
 # How S3's and Google's, and Azure's, are told to replace a file rather than choose another name.
 _REPLACING = ("file_overwrite", "overwrite_files")
+
+
+# Where the libraries' messages show an address: what is asked of it, and by whom, may be a key.
+_SECRETS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=[?&])[^\s\"'()<>]+|(?<=AccountKey=)[^\s;]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,6 @@ class Shelf:
                 spool(file, kept, max_bytes, self.shown(name))
             yield kept
 
-    def write(self, name: str, data: bytes, *, overwrite: bool) -> None:
-        """A small file, whole or not at all."""
-        with self.new_blob(name, overwrite=overwrite) as file:
-            file.write(data)
-
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """A small file's first bytes; None where there is none."""
         with self._read(name):
@@ -114,10 +114,18 @@ class Shelf:
             with self.storage.open(name, "rb") as file:
                 return bytes(file.read(most_bytes))
 
+    def exists(self, name: str) -> bool:
+        with self._read(name):
+            return bool(self.storage.exists(name))
+
     def remove(self, name: str) -> None:
         """Take a file away."""
-        with self._written(name):
+        try:
             self.storage.delete(name)
+        except Exception as error:
+            raise ArchiveNotWritten(
+                f"{self.shown(name)} could not be removed: {words_of(error)}."
+            ) from error
 
     # The storage ----------------------------------------------------------------------------------
 
@@ -197,6 +205,6 @@ class Shelf:
 def words_of(error: Exception) -> str:
     """What a storage's library says, in one line: it may raise anything."""
     lines = str(error).strip().splitlines()
-    words = lines[0].rstrip(". ") if lines else ""
+    words = _SECRETS.sub("…", lines[0].rstrip(". ")) if lines else ""
     words = words if len(words) <= 200 else f"{words[:197]}..."
     return words or type(error).__name__

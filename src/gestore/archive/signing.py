@@ -22,7 +22,8 @@ SIG = ".sig"
 _ALGORITHM = "ed25519"
 _CONTEXT = b"gestore archive sha256\n"
 _PIECE_BYTES = 1 << 20
-_MOST_BYTES = 4_096
+# Far more than a signature's file has.
+MOST_BYTES = 4_096
 
 
 class Signer:
@@ -30,13 +31,14 @@ class Signer:
 
     def __init__(self, key: Any) -> None:
         self._key = key
+        self.public_key = _raw(key.public_key())
 
     def signature(self, sha256: str) -> bytes:
         """The content of the signature's file, for a file with this digest."""
         told = {
             "algorithm": _ALGORITHM,
             "sha256": sha256,
-            "signer": _raw(self._key.public_key()),
+            "signer": self.public_key,
             "signature": _text(self._key.sign(_CONTEXT + sha256.encode())),
         }
         return json.dumps(told).encode() + b"\n"
@@ -84,6 +86,10 @@ class TrustedSigners:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = {_raw(key): key for key in map(_public_key, keys)}
 
+    def trusts(self, public_key: str) -> bool:
+        """Whether a signer (`Signer.public_key`) is one of them."""
+        return public_key in self._keys
+
     def check(self, name: str, file: IO[bytes], signature: bytes) -> str:
         """Who of them signed exactly these bytes; else `ArchiveNotTrusted`. The file is read from
         its beginning."""
@@ -130,7 +136,7 @@ def digest_of(file: IO[bytes]) -> str:
 
 def _told(name: str, signature: bytes) -> dict[str, str]:
     try:
-        told = json.loads(signature) if len(signature) <= _MOST_BYTES else None
+        told = json.loads(signature) if len(signature) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or told.get("algorithm") != _ALGORITHM:

@@ -252,6 +252,27 @@ def read_text(name: str) -> str:
         raise ArchiveNotRead(f"{name} cannot be read: it is no UTF-8 text.") from error
 
 
+def read_start(path: Path, most_bytes: int) -> bytes | None:
+    """A small file's first bytes; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most_bytes)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArchiveNotRead(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def remove_file(path: Path) -> None:
+    """Take a file away, if it is there."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ArchiveNotWritten(
+            f"{path} could not be removed: {error.strerror or error}."
+        ) from error
+
+
 def read_bytes(name: str) -> bytes:
     """A small file."""
     try:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from ..errors import UsageError
+from ..errors import ArchiveError, ArchiveNotWritten, UsageError
 from ..rows import ArchivedRow, JsonValue
 from .background import Background, written_meanwhile
 from .columns import Lines
-from .compression import compressing, compression_of, refuse_unknown, require
+from .compression import compressing, compression_of, require
 from .documents import Layout, pieces, row_text, utf8
+from .encryption import AGE, encrypting
 from .manifest import Manifest
-from .storage import STANDARD, check_free, new_file, standard_output
+from .place import Place
+from .shelf import Shelf
+from .signing import SIG, Signer
+from .storage import STANDARD
 
 _BLOCK_BYTES = 1 << 18
 
@@ -26,12 +30,15 @@ _BLOCK_BYTES = 1 << 18
 @dataclass(frozen=True, slots=True)
 class Written:
     """What was written: where, rows per model, the digest, the size of the document in bytes
-    before compression."""
+    before compression. Of an archive that is encrypted or signed also the digest of all bytes of
+    the file, and who signed them."""
 
     name: str
     rows_by_model: dict[str, int]
     sha256: str
     size_bytes: int
+    file_sha256: str = ""
+    signer: str = ""
 
     @property
     def row_count(self) -> int:
@@ -40,41 +47,76 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an archive goes and how: all of it told by the name."""
+    """Where an archive goes and how: most of it told by the name. Who may open it are age's
+    recipients (`encryption.recipients_of`), none for a clear one."""
 
-    name: str
+    place: Place
     layout: Layout
     compression: str
     overwrite: bool = False
+    recipients: tuple[Any, ...] = ()
+    signer: Signer | None = None
 
     @classmethod
-    def parse(cls, name: str, *, form: str = "jsonl", overwrite: bool = False) -> Destination:
-        """Read `acme.json`, `acme.jsonl.zst`; for `-`, standard output, `form` is the ending."""
+    def parse(
+        cls,
+        name: str,
+        *,
+        form: str = "jsonl",
+        overwrite: bool = False,
+        shelf: Shelf | None = None,
+        recipients: tuple[Any, ...] = (),
+        signer: Signer | None = None,
+    ) -> Destination:
+        """Read `acme.json`, `acme.jsonl.zst.age`; for `-`, standard output, `form` is the ending.
+        The recipients are of concern to a name that ends in `.age`."""
         ending = f".{form}" if name == STANDARD else name
-        refuse_unknown(ending)
-        compression = compression_of(ending)
-        stem = ending.removesuffix(compression)
-        for layout in (Layout.JSON_LINES, Layout.JSON):
-            if stem.endswith(layout.value):
-                return cls(name, layout, compression, overwrite)
-        raise UsageError(
-            f"{name}: the name does not say what to write.",
-            hint="End it in .json or .jsonl, and .gz or .zst after that to compress.",
-        )
+        clear = ending.removesuffix(AGE)
+        compression = compression_of(clear)
+        stem = clear.removesuffix(compression)
+        layout = next((way for way in _LAYOUTS if stem.endswith(way.value)), None)
+        if layout is None:
+            raise UsageError(
+                f"{name}: the name does not say what to write.",
+                hint="End it in .json or .jsonl, .gz or .zst after that to compress, and .age to "
+                "encrypt.",
+            )
+        is_clear = clear == ending
+        if not is_clear and not recipients:
+            raise UsageError(
+                f"{name} is to be encrypted, and nobody is named who may open it.",
+                hint='Name them with --encrypt-to RECIPIENT, or in GESTORE["RECIPIENTS"].',
+            )
+        place = Place(name, shelf)
+        if signer is not None and place.is_stream:
+            raise UsageError(
+                "A signature lies beside its archive: standard output has no place for it.",
+                hint="Name a file.",
+            )
+        return cls(place, layout, compression, overwrite, () if is_clear else recipients, signer)
+
+    @property
+    def name(self) -> str:
+        """As people read it."""
+        return self.place.shown
 
     def check(self) -> None:
         """Find out early that the name cannot be written: before hours of reading."""
-        if self.name != STANDARD:
-            check_free(Path(self.name), overwrite=self.overwrite)
+        self.place.check_free(overwrite=self.overwrite)
+        if self.signer is not None:
+            self.place.beside(SIG).check_free(overwrite=self.overwrite)
         require(self.compression)
+
+
+_LAYOUTS = (Layout.JSON_LINES, Layout.JSON)
 
 
 def is_archive_name(name: str) -> bool:
     """Whether the name itself says what to write; otherwise it is a folder's."""
     try:
-        Destination.parse(name)
+        Destination.parse(name.removesuffix(AGE))
     except UsageError:
-        return name.endswith(".age")
+        return name.endswith(AGE)
     return True
 
 
@@ -87,12 +129,10 @@ def write_archive(
 
 def write_lines(destination: Destination, manifest: Manifest, lines: Iterable[Lines]) -> Written:
     """The same of rows that are lines already."""
-    with (
-        _opened(destination) as file,
-        compressing(file, destination.compression) as sink,
-        written_meanwhile(sink) as background,
-    ):
-        return _write(background, destination, manifest, lines)
+    with _packed(destination) as packed, written_meanwhile(packed.sink) as background:
+        written = _write(background, destination, manifest, lines)
+    signer = _sign(destination, packed.sha256)
+    return replace(written, file_sha256=packed.sha256, signer=signer)
 
 
 def _lines_of(rows: Iterable[ArchivedRow]) -> Iterator[Lines]:
@@ -109,14 +149,83 @@ def _lines_of(rows: Iterable[ArchivedRow]) -> Iterator[Lines]:
             yield Lines(model, len(texts), b"\n".join(texts))
 
 
+# The bytes ----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Packed:
+    """Where clear bytes are written to; when all of them lie under the archive's name, the digest
+    of what lies there, if somebody wants to know it."""
+
+    sink: IO[bytes]
+    tally: _Tally | None
+
+    @property
+    def sha256(self) -> str:
+        return self.tally.digest.hexdigest() if self.tally else ""
+
+
+class _Tally:
+    """A file that digests what passes into another."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self.digest = hashlib.sha256()
+        self._sink = sink
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._sink.write(data)
+
+    def flush(self) -> None:
+        self._sink.flush()
+
+
 @contextmanager
-def _opened(destination: Destination) -> Iterator[IO[bytes]]:
-    if destination.name == STANDARD:
-        with standard_output() as file:
-            yield file
+def _packed(destination: Destination) -> Iterator[_Packed]:
+    """From the outside in: the place, the digest, encryption, compression."""
+    with destination.place.new_file(overwrite=destination.overwrite) as file:
+        is_told = bool(destination.recipients or destination.signer)
+        tally = _Tally(file) if is_told else None
+        outer: Any = tally or file
+        with (
+            _encrypted(destination, outer) as sealed,
+            compressing(sealed, destination.compression) as sink,
+        ):
+            yield _Packed(sink, tally)
+
+
+def _encrypted(destination: Destination, sink: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    recipients = destination.recipients
+    return encrypting(sink, recipients) if recipients else nullcontext(sink)
+
+
+def _sign(destination: Destination, sha256: str) -> str:
+    """Lay the signature beside the archive, which stands; where that fails, take the archive away.
+    Who signed comes back."""
+    place, signer = destination.place.beside(SIG), destination.signer
+    if signer is None:
+        if destination.overwrite and not destination.place.is_stream and place.exists():
+            # Of what was replaced.
+            place.remove()
+        return ""
+    try:
+        place.write(signer.signature(sha256), overwrite=destination.overwrite)
+    except ArchiveError as error:
+        raise _not_signed(destination, error) from error
+    return signer.public_key
+
+
+def _not_signed(destination: Destination, why: ArchiveError) -> ArchiveNotWritten:
+    try:
+        destination.place.remove()
+    except ArchiveError:
+        left = f"{destination.name} is there, whole, and NOT signed: remove it."
     else:
-        with new_file(Path(destination.name), overwrite=destination.overwrite) as file:
-            yield file
+        left = "So the archive was taken away again."
+    return ArchiveNotWritten(f"{destination.name} could not be signed: {why.message}", hint=left)
+
+
+# The document -------------------------------------------------------------------------------------
 
 
 def _write(
