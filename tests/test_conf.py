@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
 from gestore import conf
-from gestore.errors import ConfigurationError
+from gestore.errors import ConfigurationError, MissingExtra, NotFound
 from gestore.schema.policy import Policy
 
 
@@ -44,6 +46,9 @@ def test_every_entry() -> None:
             "REWRITERS": {"shop.Page.body": "tests.test_conf.rewrite", "shop.Page.x": rewrite},
             "RECORD_IMPORTS": False,
             "REPLICAS": ["replica"],
+            "RECIPIENTS": ["age1abc", "ssh-ed25519 AAAA"],
+            "REQUIRE_ENCRYPTION": True,
+            "TRUSTED_SIGNERS": ("ssh-ed25519 BBBB",),
         }
     )
     assert settings == conf.Settings(
@@ -57,6 +62,9 @@ def test_every_entry() -> None:
         rewriters={"shop.Page.body": rewrite, "shop.Page.x": rewrite},
         record_imports=False,
         replicas=("replica",),
+        recipients=("age1abc", "ssh-ed25519 AAAA"),
+        require_encryption=True,
+        trusted_signers=("ssh-ed25519 BBBB",),
     )
 
 
@@ -88,6 +96,15 @@ def test_every_entry() -> None:
         ({"RECORD_IMPORTS": 0}, 'GESTORE["RECORD_IMPORTS"] must be True or False.'),
         ({"REPLICAS": "replica"}, 'GESTORE["REPLICAS"] must be a list.'),
         ({"REPLICAS": [7]}, 'GESTORE["REPLICAS"]: 7 is not the alias of a database'),
+        ({"RECIPIENTS": "age1abc"}, 'GESTORE["RECIPIENTS"] must be a list.'),
+        (
+            {"RECIPIENTS": [b"age1"]},
+            'GESTORE["RECIPIENTS"] must be a list of public keys, as text.',
+        ),
+        ({"RECIPIENTS": [" "]}, 'GESTORE["RECIPIENTS"] must be a list of public keys, as text.'),
+        ({"REQUIRE_ENCRYPTION": 1}, 'GESTORE["REQUIRE_ENCRYPTION"] must be True or False.'),
+        ({"TRUSTED_SIGNERS": "x"}, 'GESTORE["TRUSTED_SIGNERS"] must be a list.'),
+        ({"TRUSTED_SIGNERS": [7]}, 'GESTORE["TRUSTED_SIGNERS"] must be a list of public keys'),
         ({"MAX_ARCHIVE_BYTES": 0}, 'GESTORE["MAX_ARCHIVE_BYTES"] must be a number of bytes.'),
         ({"MAX_ARCHIVE_BYTES": -1}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),
         ({"MAX_ARCHIVE_BYTES": True}, 'GESTORE["MAX_ARCHIVE_BYTES"]'),
@@ -140,3 +157,64 @@ def test_settings_are_read_when_asked() -> None:
         assert (conf.has_time_zones(), conf.time_zone()) == (False, "Asia/Tokyo")
     assert (conf.has_time_zones(), conf.time_zone()) == (True, "Europe/Rome")
     assert conf.is_installed()
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "odd": {"BACKEND": "no.such.Storage"},
+}
+
+
+def test_storage_is_named_or_those_that_are() -> None:
+    with override_settings(STORAGES=STORAGES):
+        assert type(conf.storage("default")).__name__ == "FileSystemStorage"
+        with pytest.raises(NotFound, match="No storage 'vault'") as caught:
+            conf.storage("vault")
+        assert caught.value.hint == "STORAGES has: default, odd."
+        with pytest.raises(ConfigurationError, match=r"STORAGES\['odd'\] cannot be used"):
+            conf.storage("odd")
+
+
+def test_bucket_is_a_storage_or_the_three_settings_of_2021(tmp_path: Path) -> None:
+    google = pytest.importorskip("google.auth.credentials")
+    entry = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    with override_settings(STORAGES={**STORAGES, "gestore": entry}):
+        assert type(conf.bucket()).__name__ == "InMemoryStorage"
+    three = {
+        "GESTORE_BUCKET_NAME": "archives",
+        "GESTORE_PROJECT_NAME": "ours",
+        "GESTORE_CREDENTIALS": google.AnonymousCredentials(),
+    }
+    for missing in three:
+        said = {name: value for name, value in three.items() if name != missing}
+        with (
+            override_settings(STORAGES=STORAGES, **said),
+            pytest.raises(ConfigurationError, match=missing) as caught,
+        ):
+            conf.bucket()
+        assert 'neither STORAGES["gestore"] nor' in caught.value.message
+        assert 'Set STORAGES["gestore"]' in caught.value.hint
+        assert all(name in caught.value.hint for name in three)
+    with override_settings(STORAGES=STORAGES, **three):
+        assert conf.bucket().bucket_name == "archives"  # type: ignore[attr-defined]
+    key = tmp_path / "key.json"
+    key.write_text('{"private_key": "never shown"}')
+    for wrong in (str(key), {"private_key": "never shown"}, tmp_path / "absent.json"):
+        with (
+            override_settings(STORAGES=STORAGES, **{**three, "GESTORE_CREDENTIALS": wrong}),
+            pytest.raises(ConfigurationError, match="GESTORE_BUCKET_NAME cannot be used") as caught,
+        ):
+            conf.bucket()
+        assert "never shown" not in str(caught.value)
+
+
+def test_bucket_of_2021_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "storages.backends.gcloud", None)
+    three = dict.fromkeys(
+        ("GESTORE_BUCKET_NAME", "GESTORE_PROJECT_NAME", "GESTORE_CREDENTIALS"), "x"
+    )
+    with (
+        override_settings(STORAGES=STORAGES, **three),
+        pytest.raises(MissingExtra, match=r"pip install 'django-gestore\[gcs\]'"),
+    ):
+        conf.bucket()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import Finding, GestoreError, Refused, Severity
     from .exporting import ExportReport, export_objects
     from .importing import ImportOptions, ImportReport, import_objects
+    from .keeping import Keeping
     from .load.strategies import Strategy
     from .planning import Plan, WalkOptions, plan_objects
     from .removal.receipt import Receipt
@@ -45,6 +46,7 @@ __all__ = [
     "GestoreError",
     "ImportOptions",
     "ImportReport",
+    "Keeping",
     "Limits",
     "Plan",
     "Policy",
@@ -85,6 +87,7 @@ _PLACES = {
     "ImportOptions": "importing",
     "ImportReport": "importing",
     "import_objects": "importing",
+    "Keeping": "keeping",
     "Strategy": "load.strategies",
     "Plan": "planning",
     "WalkOptions": "planning",

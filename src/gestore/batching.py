@@ -80,13 +80,13 @@ def _reasons(database: str, limits: Limits) -> list[Callable[[], str]]:
 def remove_in_batches(
     removing: Removing,
     number: int,
-    archive: str,
+    archive: Sequence[str],
     batches: Batches,
     progress: Progress,
     clock: Callable[[], datetime],
 ) -> tuple[Gone, Sequence[Finding]]:
     """Remove, and bring the journal's record `number` to its end when all is proved. The counts of
-    all runs come back, and what is left and why."""
+    all runs come back, and what is left and why. `archive` are the words that lead to it."""
     connection = removing.connection
     throttle = Throttle(
         batches.limits,
@@ -133,7 +133,7 @@ def _how_far(steps: Stepwise) -> str:
     return f"{steps.gone_count:,} of {total:,} {rows} gone."
 
 
-def resume_words(archive: str, database: str) -> str:
-    """The command that goes on."""
-    words = ["deleteobjects", "--resume", archive]
+def resume_words(archive: Sequence[str], database: str) -> str:
+    """The command that goes on; `archive` are the words that lead to it (`Keeping.words`)."""
+    words = ["deleteobjects", "--resume", *archive]
     return shlex.join(words if database == DEFAULT_DB_ALIAS else [*words, "--database", database])

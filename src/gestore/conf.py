@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, MissingExtra, NotFound
 from .schema.policy import Policy
 
+if TYPE_CHECKING:
+    from django.core.files.storage import Storage
+
 _GIB = 1 << 30
+# The storage that `bucket` means.
+BUCKET = "gestore"
+# The original's way to name one.
+_BUCKET_SETTINGS = ("GESTORE_BUCKET_NAME", "GESTORE_PROJECT_NAME", "GESTORE_CREDENTIALS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,9 @@ class Settings:
     record_imports: bool = True
     replicas: tuple[str, ...] = ()
     max_archive_bytes: int = 10 * _GIB
+    recipients: tuple[str, ...] = ()
+    require_encryption: bool = False
+    trusted_signers: tuple[str, ...] = ()
 
     @property
     def policy_layer(self) -> Mapping[str, Policy]:
@@ -51,6 +62,9 @@ KEYS = (
     "REWRITERS",
     "RECORD_IMPORTS",
     "REPLICAS",
+    "RECIPIENTS",
+    "REQUIRE_ENCRYPTION",
+    "TRUSTED_SIGNERS",
 )
 
 
@@ -77,7 +91,69 @@ def load() -> Settings:
         replicas=tuple(_alias("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
         record_imports=_boolean(raw, "RECORD_IMPORTS", default=True),
         max_archive_bytes=_size(raw.get("MAX_ARCHIVE_BYTES", 10 * _GIB)),
+        recipients=_keys(raw, "RECIPIENTS"),
+        require_encryption=_boolean(raw, "REQUIRE_ENCRYPTION", default=False),
+        trusted_signers=_keys(raw, "TRUSTED_SIGNERS"),
     )
+
+
+def storage(alias: str) -> Storage:
+    """The storage that the project calls so; `NotFound` names those there are."""
+    from django.core.files.storage import storages
+
+    if alias not in storages.backends:
+        raise NotFound(
+            f"No storage {alias!r}.", hint=f"STORAGES has: {', '.join(storages.backends)}."
+        )
+    return _made(f"STORAGES[{alias!r}]", lambda: storages[alias])
+
+
+def bucket() -> Storage:
+    """The storage called "gestore", else the bucket that the original's three settings name."""
+    from django.core.files.storage import storages
+
+    if BUCKET in storages.backends:
+        return storage(BUCKET)
+    said = {name: getattr(settings, name, None) for name in _BUCKET_SETTINGS}
+    missing = [name for name, value in said.items() if not value]
+    if missing:
+        raise ConfigurationError(
+            f'There is no bucket: neither STORAGES["{BUCKET}"] nor {missing[0]} is set.',
+            hint=f'Set STORAGES["{BUCKET}"], or the three of the Gestore of 2021: '
+            f"{', '.join(_BUCKET_SETTINGS)}.",
+        )
+    return _made("GESTORE_BUCKET_NAME", lambda: _google_bucket(*said.values()))
+
+
+def _google_bucket(name: Any, project: Any, credentials: Any) -> Storage:
+    try:
+        from google.oauth2 import service_account
+        from storages.backends.gcloud import GoogleCloudStorage
+    except ImportError as error:
+        raise MissingExtra(
+            "The settings GESTORE_BUCKET_NAME and so on need the library django-storages.",
+            hint="Install it with: pip install 'django-gestore[gcs]'",
+        ) from error
+    kind: Any = service_account.Credentials
+    if isinstance(credentials, Mapping):
+        credentials = kind.from_service_account_info(credentials)
+    elif isinstance(credentials, str | PathLike):
+        credentials = kind.from_service_account_file(credentials)
+    made: Storage = GoogleCloudStorage(
+        bucket_name=name, project_id=project, credentials=credentials
+    )
+    return made
+
+
+def _made(setting: str, make: Callable[[], Storage]) -> Storage:
+    """A storage, whose library may raise anything when it is made."""
+    try:
+        return make()
+    except MissingExtra:
+        raise
+    except Exception as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ConfigurationError(f"{setting} cannot be used: {lines[0].rstrip('.')}.") from error
 
 
 def allows_override() -> bool:
@@ -176,6 +252,14 @@ def _alias(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f'GESTORE["{name}"]: {value!r} is not the alias of a database.')
     return value
+
+
+def _keys(raw: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Public keys. What is no text is not shown: it may be a secret one."""
+    values = _sequence(raw, name)
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise ConfigurationError(f'GESTORE["{name}"] must be a list of public keys, as text.')
+    return tuple(values)
 
 
 def _boolean(raw: Mapping[str, Any], name: str, *, default: bool) -> bool:

@@ -8,13 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import django
 from django.db import connections
 
 from . import conf
-from .archive.reader import open_archive
 from .archive.writer import Destination, Written
 from .batching import (
     BATCH_SECONDS,
@@ -32,6 +30,8 @@ from .errors import (
     ArchiveDamaged,
     ArchiveError,
     ArchiveExists,
+    ArchiveNotRead,
+    ArchiveNotTrusted,
     Finding,
     Findings,
     GestoreError,
@@ -41,6 +41,7 @@ from .errors import (
     UsageError,
 )
 from .exporting import Clock, now, walked_rows, write_walked
+from .keeping import Keeper, Keeping
 from .memory import person
 from .planning import Walked, WalkOptions, opened, plan_findings
 from .progress import Progress, Silence
@@ -63,7 +64,9 @@ Confirm = Callable[["DeletePlan"], bool]
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     """How objects are deleted. `archive` names the file that is written first; without one,
-    `is_unarchived` must say that it is meant. `receipt` names a file.
+    `is_unarchived` must say that it is meant. `keeping` says where it lies and who may open it:
+    with an identity that does, an encrypted archive is read again row by row, else byte by byte.
+    `receipt` names a file.
 
     `commit_every` rows at most are removed in one transaction, each of about `batch_seconds`, and
     the `limits` are looked at between them; 0: all in one.
@@ -79,6 +82,7 @@ class DeleteOptions:
     commit_every: int = 0
     batch_seconds: float = BATCH_SECONDS
     limits: Limits = field(default_factory=Limits)
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +284,12 @@ class _Deletion:
         self.told = told
         self.progress = progress
         self.clock = clock
+        self.keeper = Keeper(options.keeping)
         self.destination = self._destination()
 
     def _destination(self) -> Destination | None:
         options = self.options
-        if options.is_unarchived and options.archive:
+        if options.is_unarchived and (options.archive or options.keeping.writes_specially):
             raise UsageError("An archive is named, and none is to be written: say one of them.")
         if not options.archive:
             if not options.is_unarchived and not options.dry_run:
@@ -295,7 +300,21 @@ class _Deletion:
             return None
         if options.archive == "-":
             raise UsageError("The archive must be a file: it is read again before anything goes.")
-        return Destination.parse(options.archive, overwrite=options.overwrite)
+        destination = self.keeper.destination(options.archive, overwrite=options.overwrite)
+        signer, trusted = destination.signer, self.keeper.trusted()
+        if trusted is not None and not (signer and trusted.trusts(signer.public_key)):
+            raise UsageError(
+                "The archive could not be imported here: only those are whom "
+                'GESTORE["TRUSTED_SIGNERS"] names signed.',
+                hint="Sign it with --sign KEY.",
+            )
+        return destination
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether the archive can be read here when it is written."""
+        encrypted = self.destination is not None and self.destination.recipients
+        return not encrypted or self.keeper.has_identities
 
     def run(self, confirm: Confirm | None) -> DeleteReport:
         self._check_archive()
@@ -327,7 +346,7 @@ class _Deletion:
             if is_free and not self.options.commit_every:
                 going, changed = _going(planned.walked), planned.removal.changed
                 sweep = sweep_of(removing, going, changed, self.progress)
-            if sweep is None and written is None:
+            if not self._is_readable or (sweep is None and written is None):
                 self._note_rows(planned, removing)
             return _Ready(planned.plan, planned.walked.closure, removing, written, sweep)
 
@@ -364,7 +383,8 @@ class _Deletion:
         )
 
     def _note_rows(self, planned: _Planned, removing: Removing) -> None:
-        """Without an archive: the rows as they are."""
+        """Without an archive, or one that only others can open: the rows as they are in the
+        snapshot that it was written in."""
         self.progress.begin("Reading", planned.walked.closure.row_count)
         removing.learn(walked_rows(planned.walked, self.progress, planned.removal.changed))
         self.progress.end()
@@ -372,7 +392,7 @@ class _Deletion:
     def _read_again(self, written: Written, removing: Removing, task: str) -> None:
         """What is removed is what the file says, not what was meant to be written."""
         self.progress.begin(task, written.row_count)
-        with open_archive(written.name, conf.load().max_archive_bytes) as archive:
+        with self.keeper.opened(self.options.archive) as archive:
             removing.learn(archive.rows(), self.progress.advance)
             ending = archive.ending
         self.progress.end()
@@ -382,8 +402,11 @@ class _Deletion:
     def _check_written(self, written: Written) -> None:
         """The file holds, to the byte, what the rows of the walk were made into."""
         self.progress.begin("Reading", written.row_count)
-        with open_archive(written.name, conf.load().max_archive_bytes) as archive:
-            is_whole = archive.holds(written.sha256, written.rows_by_model)
+        if self._is_readable:
+            with self.keeper.opened(self.options.archive) as archive:
+                is_whole = archive.holds(written.sha256, written.rows_by_model)
+        else:
+            is_whole = self.keeper.file_sha256(self.options.archive) == written.file_sha256
         self.progress.end()
         if not is_whole:
             raise _damaged(written)
@@ -416,20 +439,32 @@ class _Deletion:
         if self.destination is None:
             return
         self.destination.check()
-        database, name = self.options.walk.database, self.destination.name
-        if not Path(name).exists() or database not in connections or not conf.is_installed():
+        database, name = self.options.walk.database, self.options.archive
+        if database not in connections or not conf.is_installed():
+            return
+        if not self.destination.place.exists():
             return
         with failures(connections[database], "Nothing was removed."):
             if not journal.has_table(database) or not journal.has_unended(database):
                 return
-            digest = "none"
-            with suppress(ArchiveError), open_archive(name, conf.load().max_archive_bytes) as old:
-                digest = old.digest()
-            if journal.has_unended(database, digest):
+            if journal.has_unended(database, self._digest_of_old(name)):
                 raise ArchiveExists(
                     f"{name} is the archive of a deletion that is not at its end.",
-                    hint=f"Go on with:\n{resume_words(name, database)}",
+                    hint=f"Go on with:\n{resume_words(self.options.keeping.words(name), database)}",
                 )
+
+    def _digest_of_old(self, name: str) -> str:
+        """The digest of the archive that is to be replaced; "none" of what is no whole archive."""
+        try:
+            with self.keeper.opened(name) as old:
+                return old.digest()
+        except (ArchiveNotRead, ArchiveNotTrusted) as error:
+            raise ArchiveExists(
+                f"{name} may be the archive of a deletion that is not at its end: {error.message}",
+                hint="Choose another name, or name what opens it with --identity FILE.",
+            ) from error
+        except ArchiveError:
+            return "none"
 
     def _entry(self, ready: _Ready, began: datetime) -> journal.RemovalEntry:
         written = ready.written
@@ -472,7 +507,11 @@ class _Deletion:
 
     def _known(self, ready: _Ready) -> Removing:
         """The removal, with what every row is to be."""
-        if ready.written is not None:
+        if not self._is_readable:
+            # The rows were noted as they were archived; a sweep has looked at the file already.
+            if ready.written is not None and ready.sweep is None:
+                self._check_written(ready.written)
+        elif ready.written is not None:
             task = "Reading" if ready.sweep is None else "Looking closer"
             self._read_again(ready.written, ready.removing, task)
         elif ready.sweep is not None:
@@ -496,7 +535,12 @@ class _Deletion:
         with loading(removing.connection, keep=True):
             number = journal.begin(alias, entry)
         return remove_in_batches(
-            removing, number, entry.archive, self._batches, self.progress, self.clock
+            removing,
+            number,
+            self.options.keeping.words(self.options.archive),
+            self._batches,
+            self.progress,
+            self.clock,
         )
 
     def _remove_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:

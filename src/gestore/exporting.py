@@ -28,6 +28,7 @@ from .database.identity import natural_keys
 from .database.migrations import last_migrations
 from .database.row_lines import RowLines
 from .errors import Finding, GestoreError, Refused, Severity
+from .keeping import Keeper, Keeping
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
 from .rows import ArchivedRow, JsonValue
@@ -62,6 +63,8 @@ class ExportReport:
             "archive": self.archive.name,
             "sha256": self.archive.sha256,
             "size_bytes": self.archive.size_bytes,
+            "file_sha256": self.archive.file_sha256,
+            "signer": self.archive.signer,
             "rows": self.row_count,
             "owned": self.owned_by_model,
             "shared": self.shared_by_model,
@@ -79,15 +82,18 @@ def export_objects(
     progress: Progress | None = None,
     clock: Clock | None = None,
     workers: int | None = None,
+    keeping: Keeping | None = None,
 ) -> ExportReport:
     """Write the objects and all that belongs to them into the archive `output`.
 
-    `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`; `-` is standard output, in the form
-    that `form` says in the same way. The file appears whole or not at all. On PostgreSQL reading
-    is shared out over so many sessions as `workers` says, usually two; the archive is the same.
+    `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`, then `.age` to be encrypted; `-` is
+    standard output, in the form that `form` says in the same way. It lies where `keeping` says, and
+    appears whole or not at all. On PostgreSQL reading is shared out over so many sessions as
+    `workers` says, usually two; the archive is the same.
     Raises any `GestoreError`; `Refused` carries its findings.
     """
-    destination = Destination.parse(output, form=form, overwrite=overwrite)
+    keeper = Keeper(keeping or Keeping())
+    destination = keeper.destination(output, form=form, overwrite=overwrite)
     destination.check()
     listener = progress or Silence()
     walk_options = options or WalkOptions()

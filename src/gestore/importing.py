@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from . import conf
 from .archive.manifest import Manifest
-from .archive.reader import ArchiveReader, Lot, open_archive
+from .archive.reader import ArchiveReader, Lot
 from .archive.storage import read_text, write_text
 from .archive.values import TimeZones
 from .database.insert import Writer
@@ -34,6 +34,7 @@ from .errors import (
 )
 from .exporting import installed_libraries
 from .external import ExternalRows
+from .keeping import Keeper, Keeping
 from .load.conflicts import Examiner
 from .load.decoding import Decoding
 from .load.keymap import KeyMap, derived_places
@@ -71,7 +72,7 @@ class ImportOptions:
 
     `keymap`, `resolutions` and `write_resolutions` are names of files. With `upgrade`, an archive
     whose migrations are behind lives through the project's in a database of the moment, or in the
-    empty one whose alias is `scratch`.
+    empty one whose alias is `scratch`. `keeping` says where the archive lies, and what opens it.
     """
 
     database: str = DEFAULT_DB_ALIAS
@@ -87,6 +88,7 @@ class ImportOptions:
     write_resolutions: str = ""
     upgrade: bool = False
     scratch: str = ""
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def import_objects(
         )
     graph = build_graph(settings.relations, settings.unmanaged, options.database)
     with (
-        open_archive(archive, settings.max_archive_bytes) as read,
+        Keeper(options.keeping).opened(archive) as read,
         _of_today(read, options, listener) as opened,
     ):
         for _ in range(_MOST_ATTEMPTS - 1):

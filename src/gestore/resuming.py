@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.db import connections
 
 from . import conf
-from .archive.reader import ArchiveReader, open_archive
+from .archive.reader import ArchiveReader
 from .batching import Batches, check_batches, remove_in_batches
 from .database import journal
 from .database.transactions import failures, quiet
 from .deleting import DeleteOptions, DeletePlan, DeleteReport, receipt_of
 from .errors import ArchiveDamaged, NotFound, UsageError
 from .exporting import Clock, now
+from .keeping import Keeper
 from .planning import WalkOptions
 from .progress import Progress, Silence
 from .removal.ledger import Ledger
@@ -61,6 +62,12 @@ class _Resumption:
                 "What goes was settled when the deletion was begun, and stands in the archive.",
                 hint="Leave out the options that say what is taken, and --overwrite.",
             )
+        keeping = self.options.keeping
+        if keeping.encrypt_to or keeping.sign:
+            raise UsageError(
+                "The archive was written when the deletion was begun.",
+                hint="Leave out --encrypt-to and --sign.",
+            )
         if self.options.receipt:
             check_receipt(self.options.receipt)
         check_batches(database, self.batches)
@@ -70,7 +77,7 @@ class _Resumption:
         with (
             quiet(connection),
             Ledger() as ledger,
-            open_archive(self.archive, settings.max_archive_bytes) as opened_archive,
+            Keeper(keeping).opened(self.archive) as opened_archive,
         ):
             manifest = opened_archive.manifest
             with failures(connection, "Nothing more was removed."):
@@ -80,10 +87,15 @@ class _Resumption:
             )
             self._learn(opened_archive, removing)
             gone, left = remove_in_batches(
-                removing, record.pk, self.archive, self.batches, self.progress, self.clock
+                removing,
+                record.pk,
+                keeping.words(self.archive),
+                self.batches,
+                self.progress,
+                self.clock,
             )
         entry = journal.RemovalEntry(
-            self.archive,
+            opened_archive.name,
             record.sha256,
             record.objects_named,
             record.command,

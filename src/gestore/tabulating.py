@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from . import conf
 from .archive.sheets import Sheet, binder, check_place, write_page, write_sheet
-from .errors import Finding, GestoreError
+from .errors import Finding, GestoreError, UsageError
 from .exporting import Clock, now
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
@@ -52,6 +53,10 @@ def tabulate_objects(
     or a folder that is not there yet. It appears whole or not at all, and cannot be imported.
     Raises any `GestoreError`.
     """
+    if conf.load().require_encryption:
+        raise UsageError(
+            'Tables for people are not encrypted, and GESTORE["REQUIRE_ENCRYPTION"] asks for that.',
+        )
     check_place(output, overwrite=overwrite)
     listener = progress or Silence()
     with walked(references, options or WalkOptions(), progress=listener) as walk_done:

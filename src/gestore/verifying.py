@@ -10,10 +10,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import conf
 from .archive.manifest import Manifest
-from .archive.reader import ArchiveReader, open_archive
+from .archive.reader import ArchiveReader
 from .database.transactions import snapshot
 from .errors import Finding, Findings, NotFound, Refused, Severity
 from .importing import ImportOptions, compare_archive
+from .keeping import Keeper, Keeping
 from .progress import Progress, Silence
 from .removal.ledger import Ledger
 from .removing import removing_again
@@ -25,7 +26,8 @@ from .schema.introspect import build_graph
 class VerifyReport:
     """What an archive holds, rows by model; with a comparison, how many of them are in the
     database with the same values, with others, or not at all; asked whether they are absent, what
-    is left of those that a deletion removed."""
+    is left of those that a deletion removed. `signer` is the public key of who signed it, where
+    `GESTORE["TRUSTED_SIGNERS"]` asks for that."""
 
     archive: str
     manifest: Manifest
@@ -35,6 +37,8 @@ class VerifyReport:
     same_by_model: dict[str, int] | None = None
     absent_by_model: dict[str, int] | None = None
     left: Findings | None = None
+    is_encrypted: bool = False
+    signer: str = ""
 
     @property
     def row_count(self) -> int:
@@ -47,6 +51,8 @@ class VerifyReport:
             "rows": self.row_count,
             "rows_by_model": self.rows_by_model,
             "sha256": self.sha256,
+            "encrypted": self.is_encrypted,
+            "signer": self.signer,
             "same": self.same_by_model,
             "absent": self.absent_by_model,
             "left": None if self.left is None else [f.as_json() for f in self.left],
@@ -62,13 +68,14 @@ def verify_archive(
     database: str = DEFAULT_DB_ALIAS,
     strict: bool = False,
     progress: Progress | None = None,
+    keeping: Keeping | None = None,
 ) -> VerifyReport:
     """Read the archive from its first byte to its last; with `compare`, hold every row against
     the database; with `absent`, look for owned rows of it that are in the database, and for rows
-    that point at them. `Refused` when something is wrong with the archive itself, or when it does
-    not fit the database."""
+    that point at them. `keeping` says where it lies, and what opens it. `Refused` when something is
+    wrong with the archive itself, or when it does not fit the database."""
     listener = progress or Silence()
-    with open_archive(archive, conf.load().max_archive_bytes) as opened:
+    with Keeper(keeping or Keeping()).opened(archive) as opened:
         report = _verify(opened, listener, strict=strict)
         _stop_if_wrong(report, "is not as it should be")
         if compare:
@@ -125,7 +132,15 @@ def _verify(archive: ArchiveReader, progress: Progress, *, strict: bool) -> Veri
         findings = list(_announced(archive.manifest, counts))
     tables = archive.manifest.tables
     labelled = {tables[n].label if n in tables else n: count for n, count in counts.items()}
-    return VerifyReport(archive.name, archive.manifest, labelled, ending.sha256, tuple(findings))
+    return VerifyReport(
+        archive.name,
+        archive.manifest,
+        labelled,
+        ending.sha256,
+        tuple(findings),
+        is_encrypted=archive.is_encrypted,
+        signer=archive.signer,
+    )
 
 
 def _announced(manifest: Manifest, counts: Counter[str]) -> Iterator[Finding]:

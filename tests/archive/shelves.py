@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from shutil import which
@@ -30,6 +32,9 @@ def s3(bucket: str = "archives") -> Iterator[dict[str, Any]]:
     pytest.importorskip("storages")
     server.start()
     host, port = server.get_host_and_port()
+    # What an earlier one has left: all servers of a process have one memory.
+    reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", b"", method="POST")
+    urllib.request.urlopen(reset).close()
     options = {
         "bucket_name": bucket,
         "endpoint_url": f"http://{host}:{port}",
@@ -146,3 +151,102 @@ def settings_with(entry: dict[str, Any], alias: str = "vault") -> dict[str, Any]
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
         alias: entry,
     }
+
+
+# Ways to a server that are not as they should be --------------------------------------------------
+
+
+class Line:
+    """A way to a server on this machine, by a port of its own. Told to, it breaks off in the middle
+    of the next upload or download: that one connection, or from then on all of them."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._cut, self._stays_dead, self._passed = "", False, 0
+        self.is_dead = False
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, what: str, *, stays_dead: bool = False) -> None:
+        """`upload` or `download`: half of what goes this way in one piece is the last of it."""
+        self._cut, self._stays_dead, self._passed = what, stays_dead, 0
+        self.is_dead, self.cuts = False, 0
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                if self.is_dead:
+                    here.close()
+                    continue
+                there = socket.create_connection(("127.0.0.1", self._to))
+                for source, sink, way in (here, there, "upload"), (there, here, "download"):
+                    words = (source, sink, way)
+                    threading.Thread(target=self._pass_on, args=words, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, way: str) -> None:
+        with suppress(OSError), source, sink:
+            while data := source.recv(1 << 16):
+                if self._cut == way and self._is_under_way(data, way):
+                    self._cut, self.is_dead = "", self._stays_dead
+                    self.cuts += 1
+                    sink.sendall(data[: len(data) // 2])
+                    break
+                sink.sendall(data)
+            for end in (source, sink):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def _is_under_way(self, data: bytes, way: str) -> bool:
+        """More than any question or answer without a content has."""
+        if data.startswith((b"HTTP/", b"PUT ", b"POST ", b"GET ", b"HEAD ", b"DELETE ")):
+            self._passed = 0
+        self._passed += len(data)
+        return self._passed > 3_000
+
+
+def elsewhere(kind: str, entry: dict[str, Any], port: int) -> dict[str, Any]:
+    """The entry, with another port of this machine, and without patience."""
+    options = dict(entry["OPTIONS"])
+    if kind == "s3":
+        from botocore.config import Config
+
+        options["endpoint_url"] = f"http://127.0.0.1:{port}"
+        options["client_config"] = Config(retries={"max_attempts": 0}, connect_timeout=5)
+    elif kind == "azure":
+        connection = options["connection_string"]
+        options["connection_string"] = connection.replace(f":{port_of(kind, entry)}/", f":{port}/")
+        entry = {**entry, "BACKEND": "tests.archive.impatient.ImpatientAzure"}
+    return {**entry, "OPTIONS": options}
+
+
+def port_of(kind: str, entry: dict[str, Any]) -> int:
+    """Where the server is."""
+    words = {
+        "s3": lambda: entry["OPTIONS"]["endpoint_url"],
+        "azure": lambda: entry["OPTIONS"]["connection_string"].partition("BlobEndpoint=")[2],
+        "gcs": lambda: os.environ["STORAGE_EMULATOR_HOST"],
+    }[kind]()
+    return int(words.split(":")[2].split("/")[0])
+
+
+@contextmanager
+def led_to(kind: str, port: int) -> Iterator[None]:
+    """Google's library reads its address from the environment, and tries for two minutes."""
+    if kind != "gcs":
+        yield
+        return
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    before, patience = os.environ["STORAGE_EMULATOR_HOST"], DEFAULT_RETRY._timeout
+    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+    DEFAULT_RETRY._timeout = 1.0
+    try:
+        yield
+    finally:
+        os.environ["STORAGE_EMULATOR_HOST"], DEFAULT_RETRY._timeout = before, patience

@@ -11,7 +11,7 @@ import pytest
 from django.core.files.storage import storages
 from django.test import override_settings
 
-from gestore.archive.shelf import Shelf
+from gestore.archive.shelf import Shelf, words_of
 from gestore.errors import ArchiveExists, ArchiveNotRead, ArchiveNotWritten, ArchiveTooLarge
 
 from .shelves import SHELVES, free_port, settings_with
@@ -162,3 +162,21 @@ def _wrong(kind: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
     else:
         yield {**options, "bucket_name": "absent"}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Max retries exceeded with url: /c/a.json?sv=2024&sig=s3cret%3D (Caused by X)",
+            "Max retries exceeded with url: /c/a.json?… (Caused by X)",
+        ),
+        ("proxy http://me:s3cret@host:80 is away", "proxy http://…@host:80 is away"),
+        ("odd: AccountName=a;AccountKey=s3cret==;x", "odd: AccountName=a;AccountKey=…;x"),
+        ("The bucket does not exist.", "The bucket does not exist"),
+        ("", "KeyError"),
+    ],
+)
+def test_words_of_a_library_hold_no_secret(said: str, shown: str) -> None:
+    error = KeyError() if not said else OSError(said)
+    assert words_of(error) == shown

@@ -137,6 +137,8 @@ def test_report(here: Path) -> None:
     assert report == {
         "archive": "acme.json",
         "sha256": closing["sha256"],
+        "file_sha256": "",
+        "signer": "",
         "size_bytes": Path("acme.json").stat().st_size,
         "rows": closing["rows"],
         "owned": report["owned"],

@@ -110,17 +110,6 @@ def test_form_that_is_not_the_name_s_is_refused(here: Path) -> None:
     assert left_in(here) == {}
 
 
-def test_buckets_are_not_there_yet(here: Path) -> None:
-    seen = typed("exportobjects", BOOK, "--bucket")
-    assert (seen.code, seen.errors) == (
-        2,
-        ["CommandError: Buckets are not available yet.", "Name a file with -o."],
-    )
-    seen = typed("importobjects", "a.json", "--bucket")
-    assert (seen.code, seen.errors) == (2, ["CommandError: --bucket is not available yet."])
-    assert left_in(here) == {}
-
-
 # Places where the system itself says no -----------------------------------------------------------
 
 

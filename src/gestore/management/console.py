@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
 import textwrap
+import warnings
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from ..archive.storage import check_free, write_text
 from ..errors import ArchiveError, Finding, GestoreError, Refused, Severity, UsageError
+from ..keeping import Keeping
 from ..planning import WalkOptions
 from ..rows import JsonValue
 from ..schema.policy import Follow, Policy
@@ -87,6 +90,78 @@ def file_name(text: str) -> str:
     if not text:
         raise ArgumentTypeError("the name is empty")
     return text
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Where the archive lies."""
+    parser.add_argument(
+        "--storage",
+        metavar="ALIAS",
+        type=file_name,
+        help="the archive lies in STORAGES[ALIAS]",
+    )
+    parser.add_argument(
+        "-b",
+        "--bucket",
+        action="store_true",
+        help='it lies in STORAGES["gestore"], else in the bucket of GESTORE_BUCKET_NAME',
+    )
+
+
+def add_identity(parser: ArgumentParser) -> None:
+    """What opens an encrypted archive."""
+    parser.add_argument(
+        "--identity",
+        metavar="FILE",
+        type=file_name,
+        action="append",
+        default=[],
+        help="a file with the secret key that opens an encrypted archive",
+    )
+
+
+def add_seals(parser: ArgumentParser) -> None:
+    """Who may open what is written, and who signs it."""
+    parser.add_argument(
+        "--encrypt-to",
+        metavar="RECIPIENT",
+        type=file_name,
+        action="append",
+        default=[],
+        help="encrypt the archive, whose name ends in .age, to this public key (age1…, ssh-…)",
+    )
+    parser.add_argument(
+        "--sign",
+        metavar="KEY",
+        type=file_name,
+        help="sign the archive with the Ed25519 key in this file",
+    )
+
+
+def keeping(options: Mapping[str, Any]) -> Keeping:
+    """Where the archive lies and by which keys; a command has some of these options."""
+    return Keeping(
+        storage=options["storage"] or "",
+        bucket=options["bucket"],
+        encrypt_to=tuple(options.get("encrypt_to", ())),
+        sign=options.get("sign") or "",
+        identities=tuple(options.get("identity", ())),
+        ask=passphrase,
+    )
+
+
+def passphrase(prompt: str) -> str:
+    """What somebody types at the terminal, unseen; never read from a pipe."""
+    try:
+        with warnings.catch_warnings():
+            # Where the terminal would show it, there is none.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(prompt)
+    except (getpass.GetPassWarning, EOFError) as error:
+        raise UsageError(
+            f"{prompt.removesuffix(': ')} is needed, and there is no terminal to ask at.",
+            hint="Run the command in one, or name a file without a passphrase.",
+        ) from error
 
 
 def add_database(parser: ArgumentParser) -> None:

@@ -25,13 +25,17 @@ from ...schema.policy import Policy
 from ..console import (
     Console,
     add_database,
+    add_identity,
     add_objects,
+    add_place,
     add_report,
+    add_seals,
     add_walk,
     checks_without_databases,
     count_lines,
     file_name,
     is_error,
+    keeping,
     named_objects,
     rows_text,
     translated,
@@ -51,7 +55,7 @@ class Command(BaseCommand):
             metavar="PATH",
             type=file_name,
             help="the archive that is written first; a name ending in .json or .jsonl, then .gz "
-            "or .zst",
+            "or .zst, then .age",
         )
         parser.add_argument(
             "--no-archive", action="store_true", help="remove without an archive: gone for good"
@@ -71,6 +75,9 @@ class Command(BaseCommand):
             action="store_true",
             help="show the plan, and neither archive nor remove anything",
         )
+        add_place(parser)
+        add_seals(parser)
+        add_identity(parser)
         _add_steps(parser)
         add_walk(parser, _POLICY_HELP)
         add_database(parser)
@@ -116,7 +123,8 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 raise UsageError(
                     "--resume goes on with what was begun: there is no dry run of it.",
-                    hint=f"What is left is shown by: verifyobjects {archive} --absent",
+                    hint="What is left is shown by: "
+                    f"verifyobjects {shlex.join(keeping(options).words(archive))} --absent",
                 )
             report = resume_deletion(archive, _delete_options(options), progress=console.progress())
         _tell_all(console, report, options)
@@ -200,6 +208,7 @@ def _delete_options(options: dict[str, Any]) -> DeleteOptions:
             sleep_ratio=options["sleep"],
             max_run_seconds=options["max_run_time"],
         ),
+        keeping=keeping(options),
     )
 
 
@@ -259,6 +268,7 @@ def _tell_all(console: Console, report: DeleteReport, options: dict[str, Any]) -
 
 def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> None:
     archive = report.receipt.archive if report.receipt else ""
+    words = keeping(options).words(options["archive"] or options["resume"] or "")
     if report.archive is not None:
         console.say(
             f"Archived {rows_text(report.archive.row_count)} in {archive} "
@@ -272,7 +282,7 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
             f"Removed {report.row_count:,} of {rows_text(report.plan.row_count)}.\n"
             "The others stay: they changed, or others point at them, since they were\n"
             "archived. Mend these rows and go on with:\n"
-            f"{resume_words(archive, options['database'])}\n"
+            f"{resume_words(words, options['database'])}\n"
             "Or delete the objects again, into another archive; keep this one too.",
             returncode=3,
         )
@@ -283,7 +293,7 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
         console.say(f"Changed the pointers of {pointers}.")
     console.say(f"Removed {rows_text(report.row_count)}; nothing is left that points at them.")
     if archive:
-        console.say(f"To bring them back: importobjects {archive}")
+        console.say(f"To bring them back: importobjects {shlex.join(words)}")
 
 
 def _check_terminal(options: dict[str, Any]) -> None:

@@ -10,19 +10,24 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ...archive.encryption import AGE
 from ...archive.writer import Destination, is_archive_name
 from ...errors import UsageError
 from ...exporting import ExportReport, export_objects
+from ...keeping import Keeper, Keeping, seals_by_default
 from ...planning import plan_objects
 from ..console import (
     Console,
     add_database,
     add_objects,
+    add_place,
     add_report,
+    add_seals,
     add_walk,
     checks_without_databases,
     count_lines,
     is_error,
+    keeping,
     named_objects,
     rows_text,
     translated,
@@ -32,7 +37,12 @@ from ..console import (
 from ..plan_text import plan_lines
 
 _FOLDER = "exports"
-_FORMS = tuple(layout + packing for layout in ("json", "jsonl") for packing in ("", ".gz", ".zst"))
+_FORMS = tuple(
+    layout + packing + sealing
+    for layout in ("json", "jsonl")
+    for packing in ("", ".gz", ".zst")
+    for sealing in ("", AGE)
+)
 _TABLES = "csv"
 
 
@@ -47,15 +57,16 @@ class Command(BaseCommand):
             "--output",
             default=_FOLDER,
             metavar="PATH",
-            help="a name ending in .json or .jsonl, then .gz or .zst; - for standard output; any "
-            "other path is a folder, in which a name is made (default: %(default)s)",
+            help="a name ending in .json or .jsonl, then .gz or .zst, then .age; - for standard "
+            "output; any other path is a folder, in which a name is made (default: %(default)s)",
         )
         parser.add_argument(
             "--format",
             choices=(*_FORMS, _TABLES),
-            help="what to write where no name says it: to standard output (default: jsonl) or "
-            "into a folder (default: json); csv: tables for people, into a new folder or a .zip, "
-            "which cannot be imported",
+            metavar="FORM",
+            help="what to write where no name says it, json.gz.age for instance: to standard "
+            "output (default: jsonl) or into a folder (default: json); csv: tables for people, "
+            "into a new folder or a .zip, which cannot be imported",
         )
         parser.add_argument(
             "--overwrite", action="store_true", help="replace the file if it exists"
@@ -75,7 +86,8 @@ class Command(BaseCommand):
             metavar="N",
             help="sessions that read at once, on PostgreSQL (default: 2 where it can be)",
         )
-        parser.add_argument("-b", "--bucket", action="store_true", help="not available yet")
+        add_place(parser)
+        add_seals(parser)
         add_walk(parser)
         add_database(parser)
         add_report(parser)
@@ -87,23 +99,26 @@ class Command(BaseCommand):
             console = console.for_payload()
         left = "what was written is not whole" if is_payload else "nothing was written"
         with translated(console, options["report"], interrupted=left):
-            if options["bucket"]:
-                raise UsageError("Buckets are not available yet.", hint="Name a file with -o.")
+            kept = keeping(options)
+            _check_kept(kept, options)
             if options["format"] == _TABLES and not options["dry_run"]:
                 self._tabulate(console, options)
                 return
-            destination = _destination(options)
+            name, form = _name(options, kept), _form(options, "jsonl", kept)
             if options["dry_run"]:
+                keeper = Keeper(kept)
+                destination = keeper.destination(name, form=form, overwrite=options["overwrite"])
                 self._plan(console, options, destination)
                 return
             report = export_objects(
                 named_objects(options),
-                destination.name,
+                name,
                 walk_options(options),
-                form=_form(options, "jsonl"),
+                form=form,
                 overwrite=options["overwrite"],
                 progress=console.progress(),
                 workers=options["workers"],
+                keeping=kept,
             )
         self._tell(console, report)
         if options["report"]:
@@ -160,12 +175,28 @@ class Command(BaseCommand):
         console.say(f"sha256 {report.archive.sha256}")
 
 
-def _form(options: dict[str, Any], default: str) -> str:
-    if options["debug"]:
-        default = "json"
-    form: str = options["format"] or default
-    # Only a plan gets here with it: what is planned is the same in any form.
-    return default if form == _TABLES else form
+def _check_kept(kept: Keeping, options: dict[str, Any]) -> None:
+    """What is no archive in a place of its own can be neither stored nor sealed."""
+    if options["dry_run"] or not kept.writes_specially:
+        return
+    what = ""
+    if options["format"] == _TABLES:
+        what = "Tables for people are written to files of this machine, as they are."
+    elif options["debug"]:
+        what = "With -d the document is printed, to be read."
+    if what:
+        raise UsageError(what, hint="Leave out --storage, --bucket, --encrypt-to and --sign.")
+
+
+def _form(options: dict[str, Any], default: str, kept: Keeping) -> str:
+    form: str = options["format"] or ("json" if options["debug"] else default)
+    if form == _TABLES:
+        # Only a plan gets here with it: what is planned is the same in any form.
+        form = default
+    is_said = bool(options["format"]) and not kept.encrypt_to
+    if is_said or options["debug"] or form.endswith(AGE) or not seals_by_default(kept):
+        return form
+    return form + AGE
 
 
 def _place_of_tables(options: dict[str, Any]) -> str:
@@ -188,29 +219,29 @@ def _new_name() -> str:
     return f"{socket.gethostname()}-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%fZ')}"
 
 
-def _destination(options: dict[str, Any]) -> Destination:
+def _name(options: dict[str, Any], kept: Keeping) -> str:
     """Where to write: as the name says; any other path is a folder, in which a name is made."""
     output: str = "-" if options["debug"] else options["output"]
-    if output != "-" and not is_archive_name(output):
-        _check_folder_name(output)
-        output = str(Path(output) / f"{_new_name()}.{_form(options, 'json')}")
-    elif (
-        output != "-"
-        and options["format"] in _FORMS
-        and not output.endswith(f".{options['format']}")
-    ):
+    if output == "-":
+        return output
+    if not is_archive_name(output):
+        _check_folder_name(output, is_stored=kept.storage != "" or kept.bucket)
+        return str(Path(output) / f"{_new_name()}.{_form(options, 'json', kept)}")
+    form = options["format"]
+    if form in _FORMS and not output.endswith(f".{form}"):
         raise UsageError(
-            f"{output} does not end in .{options['format']}.",
+            f"{output} does not end in .{form}.",
             hint="The name says what to write: leave --format out, or change the name.",
         )
-    return Destination.parse(output, form=_form(options, "jsonl"), overwrite=options["overwrite"])
+    return output
 
 
-def _check_folder_name(output: str) -> None:
+def _check_folder_name(output: str, *, is_stored: bool = False) -> None:
     """`acme.zip` is a file that cannot be written, more likely than a folder."""
     if not output:
         raise UsageError("The name after -o is empty.", hint="Name a file or a folder.")
-    if Path(output).suffix and not output.endswith("/") and not Path(output).is_dir():
+    is_folder = output.endswith("/") or (not is_stored and Path(output).is_dir())
+    if Path(output).suffix and not is_folder:
         raise UsageError(
             f"{output}: the name does not say what to write.",
             hint="End it in .json or .jsonl, then .gz or .zst; or in / to name a folder.",

@@ -10,16 +10,20 @@ from django.core.management.base import BaseCommand
 
 from ...errors import UsageError
 from ...importing import ImportOptions, ImportReport, import_objects
+from ...keeping import Keeping
 from ...load.strategies import Strategy
 from ...undoing import UndoPlan, undo_import
 from ..console import (
     Console,
     add_archive,
     add_database,
+    add_identity,
+    add_place,
     add_report,
     checks_without_databases,
     count_lines,
     file_name,
+    keeping,
     named_archive,
     rows_text,
     translated,
@@ -107,15 +111,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "-o", "--override", action="store_true", help="the same as --on-conflict override"
         )
-        parser.add_argument("-b", "--bucket", action="store_true", help="not available yet")
+        add_place(parser)
+        add_identity(parser)
         add_database(parser)
         add_report(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(self.stdout, self.stderr, options["verbosity"])
         with translated(console, options["report"], interrupted="nothing was changed"):
-            if options["bucket"]:
-                raise UsageError("--bucket is not available yet.")
             if options["undo"] is not None:
                 self._undo(console, options)
                 return
@@ -127,7 +130,7 @@ class Command(BaseCommand):
             write_report(options["report"], report.as_json())
 
     def _undo(self, console: Console, options: dict[str, Any]) -> None:
-        if options["archive"] is not None:
+        if options["archive"] is not None or keeping(options) != Keeping():
             raise UsageError("--undo takes no archive: it knows what the import inserted.")
 
         def confirm(plan: UndoPlan) -> bool:
@@ -209,6 +212,7 @@ def _import_options(options: dict[str, Any]) -> ImportOptions:
         write_resolutions=options["write_resolutions"] or "",
         upgrade=options["upgrade"],
         scratch=options["scratch"],
+        keeping=keeping(options),
     )
 
 

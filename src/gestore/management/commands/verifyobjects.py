@@ -13,9 +13,12 @@ from ..console import (
     Console,
     add_archive,
     add_database,
+    add_identity,
+    add_place,
     add_report,
     checks_without_databases,
     count_lines,
+    keeping,
     named_archive,
     rows_text,
     translated,
@@ -40,6 +43,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--strict", action="store_true", help="refuse an archive that was edited"
         )
+        add_place(parser)
+        add_identity(parser)
         add_database(parser)
         add_report(parser)
 
@@ -53,6 +58,7 @@ class Command(BaseCommand):
                 database=options["database"],
                 strict=options["strict"],
                 progress=console.progress(),
+                keeping=keeping(options),
             )
         if options["report"]:
             write_report(options["report"], report.as_json())
@@ -68,6 +74,8 @@ class Command(BaseCommand):
             f"{rows_text(report.row_count)} of {', '.join(report.manifest.provided_objects)}."
         )
         console.say(f"sha256 {report.sha256}")
+        if report.signer:
+            console.say(f"Signed by {report.signer}")
         if report.same_by_model is not None and report.absent_by_model is not None:
             _tell_comparison(console, report, report.same_by_model, report.absent_by_model)
         if report.left is not None:
