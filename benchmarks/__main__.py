@@ -18,6 +18,7 @@ from benchmarks import (
     removal,
     report,
     sparse,
+    storages,
     tenant,
     tenant_report,
     trips,
@@ -37,14 +38,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=[*_TENANT, "all", "trips", "keys", "conflicts", "concurrency", "removal"],
+        choices=[
+            *(*_TENANT, "all", "trips", "keys", "conflicts", "concurrency", "removal"),
+            "storages",
+        ],
         default="tenant",
         help="tenant: out, in and away, beside hand-written SQL and Django (default), with needle: "
         "1,000 rows among 5 million, and narrow: ten million keys; each alone by its name, tenant "
         "alone with --only; trips: out and in again; keys: bytes a key in memory; all: these two; "
         "conflicts: the check of an import into a library that is full of other people's "
         "rows; concurrency: an import beside sixteen writers, on a server; removal: "
-        "deleteobjects at once and in batches",
+        "deleteobjects at once and in batches; storages: an archive of 300 MB into S3, Google's "
+        "and Azure's, and back, by their emulators",
     )
     parser.add_argument(
         "--database",
@@ -176,6 +181,14 @@ def _keys(options: argparse.Namespace, sections: dict[str, str]) -> bool:
     return all(cost.holds for cost in costs)
 
 
+def _storages(options: argparse.Namespace, sections: dict[str, str]) -> bool:
+    size = storages.QUICK_MEGABYTES if options.quick else storages.MEGABYTES
+    made = storages.run(storages.KINDS, size, _say)
+    sections[report.STORAGES_TITLE] = report.storages_section(made)
+    print(f"\n{report.STORAGES_TITLE}\n\n{sections[report.STORAGES_TITLE]}", flush=True)
+    return all(stored.holds for stored in made)
+
+
 def _concurrency(options: argparse.Namespace) -> bool:
     """Printed only: what is measured is that nothing goes wrong."""
     sizes = options.rows or [concurrency.QUICK_ROWS if options.quick else concurrency.ROWS]
@@ -201,6 +214,9 @@ def _tenant_parts(options: argparse.Namespace, sections: dict[str, str]) -> bool
     return holds
 
 
+_ALONE = {"conflicts": _conflicts, "removal": _removal, "storages": _storages}
+
+
 def main() -> int:
     options = _arguments()
     # Ended from outside: the databases go all the same.
@@ -215,10 +231,8 @@ def main() -> int:
     holds = True
     try:
         holds = _tenant_parts(options, sections)
-        if options.what == "conflicts":
-            holds = _conflicts(options, sections)
-        if options.what == "removal":
-            holds = _removal(options, sections)
+        if options.what in _ALONE:
+            holds = _ALONE[options.what](options, sections)
         if options.what in ("all", "trips"):
             holds = _trips(options, sections)
         if options.what in ("all", "keys"):

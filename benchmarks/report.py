@@ -11,6 +11,8 @@ from benchmarks.conflicts import growths as search_growths
 from benchmarks.keys import BOUND_BYTES, KeyCost
 from benchmarks.measure import MEGABYTE
 from benchmarks.removal import growths as removal_growths
+from benchmarks.storages import BOUND_MB as BOUND_MB_STORED
+from benchmarks.storages import Stored
 from benchmarks.trips import BOUND_MB, LOADDATA_ROWS, Growth, Trip, growths
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
@@ -18,6 +20,7 @@ TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 CONFLICTS_TITLES = {name: f"Conflict search: {title}" for name, title in TITLES.items()}
 REMOVAL_TITLES = {name: f"Removal: {title}" for name, title in TITLES.items()}
 KEYS_TITLE = "Keys in memory"
+STORAGES_TITLE = "Archives in storages"
 TENANT_TITLES = {name: f"A tenant: {title}" for name, title in TITLES.items()}
 SPARSE_TITLES = {name: f"A needle: {title}" for name, title in TITLES.items()}
 NARROW_TITLE = "Ten million keys"
@@ -29,6 +32,7 @@ _ORDER = [
     *CONFLICTS_TITLES.values(),
     *REMOVAL_TITLES.values(),
     KEYS_TITLE,
+    STORAGES_TITLE,
 ]
 _HEAD = """\
 # Benchmarks
@@ -62,6 +66,10 @@ the first import, and there is little to do but to check. "Here" are the rows of
 reviews and notes, among those of other languages: it plans, archives, reads the archive again,
 removes and proves. Once all is one transaction, once a commit follows every 5,000 rows at most.
 Nothing else went, as SQL counted.
+
+*Archives in storages* (`python -m benchmarks storages`) are encrypted and signed on their way
+there; on their way back the signature is checked, and all rows are parsed. The servers are
+emulators that speak the real protocols, beside it on this machine: the memory is the message.
 """
 
 
@@ -157,6 +165,23 @@ def keys_section(costs: Sequence[KeyCost]) -> str:
         for cost in costs
     ]
     head = ["", "keys", "bytes a key", "at the peak", f"at most {BOUND_BYTES}"]
+    return "\n".join(table(head, rows))
+
+
+def storages_section(made: Sequence[Stored]) -> str:
+    rows = [
+        [
+            f"{stored.kind}: {stored.what}",
+            f"{stored.megabytes:,}",
+            f"{stored.cost.seconds:.1f}",
+            f"{stored.megabytes_per_second:.0f}",
+            f"{stored.cost.cpu_seconds:.1f}",
+            f"{stored.cost.peak_mb:.1f}",
+            _verdict(stored.holds),
+        ]
+        for stored in made
+    ]
+    head = ["", "MB", "s", "MB/s", "CPU s", "peak MB", f"at most {BOUND_MB_STORED:.0f}"]
     return "\n".join(table(head, rows))
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
@@ -24,8 +24,17 @@ from .storage import exists_already, new_file, open_file, spool
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
 
-# What storages read and send at a time, where they would otherwise hold all of it.
-_MEMORY_BYTES = 16 << 20
+# What storages read and send at a time, where they would otherwise hold all of it, or 100 MB of it:
+# a download that is not on disk yet; an upload to Google.
+_SIZES = {"max_memory_size": 4 << 20}
+_SENT_SIZES = {**_SIZES, "blob_chunk_size": 4 << 20}
+# How many pieces of 8 MB S3's has in hand at once, and how many of 256 kB on their way to disk.
+_TRANSFERS = {
+    "max_concurrency": 2,
+    "max_in_memory_upload_chunks": 2,
+    "max_in_memory_download_chunks": 2,
+    "max_io_queue": 8,
+}
 # How S3's and Google's, and Azure's, are told to replace a file rather than choose another name.
 _REPLACING = ("file_overwrite", "overwrite_files")
 
@@ -77,9 +86,9 @@ class Shelf:
     def _send(self, name: str, kept: IO[bytes], *, overwrite: bool) -> None:
         size = kept.seek(0, 2)
         kept.seek(0)
-        storage = self._replacing() if overwrite else self._bounded()
+        storage = self._bounded(self._replacing() if overwrite else None, _SENT_SIZES)
         with self._written(name, cleaning=not overwrite):
-            saved = (storage or self.storage).save(name, File(kept, name))
+            saved = storage.save(name, File(kept, name))
             if saved != name:
                 # Somebody took the name meanwhile, and the storage chose another.
                 self.storage.delete(saved)
@@ -138,28 +147,26 @@ class Shelf:
         except (SuspiciousFileOperation, ValueError) as error:
             raise ArchiveNotWritten(f"{self.shown(name)}: {error}.") from error
 
-    def _bounded(self) -> Storage:
-        """The same storage, holding little in memory; the project's own object stays as it is."""
-        return self._changed({"max_memory_size": _MEMORY_BYTES}, only_if=lambda now: not now)
+    def _bounded(
+        self, storage: Storage | None = None, sizes: Mapping[str, int] = _SIZES
+    ) -> Storage:
+        """The same storage, holding little in memory; the project's own object stays as it is, and
+        so does what its settings say."""
+        storage = storage or self.storage
+        wanted: dict[str, Any] = {
+            name: size
+            for name, size in sizes.items()
+            if hasattr(storage, name) and not getattr(storage, name)
+        }
+        transfers = getattr(storage, "transfer_config", None)
+        if transfers is not None:
+            wanted["transfer_config"] = _changed(transfers, _bounded_transfers(transfers))
+        return _changed(storage, wanted)
 
     def _replacing(self) -> Storage | None:
         """The same storage, replacing a file of the name it is given; None where it cannot."""
-        if not any(hasattr(self.storage, name) for name in _REPLACING):
-            return None
-        return self._changed(dict.fromkeys(_REPLACING, True), only_if=lambda now: True)
-
-    def _changed(self, values: dict[str, Any], only_if: Any) -> Storage:
-        wanted = {
-            name: value
-            for name, value in values.items()
-            if hasattr(self.storage, name) and only_if(getattr(self.storage, name))
-        }
-        if not wanted:
-            return self.storage
-        changed = copy.copy(self.storage)
-        for name, value in wanted.items():
-            setattr(changed, name, value)
-        return changed
+        known = [name for name in _REPLACING if hasattr(self.storage, name)]
+        return _changed(self.storage, dict.fromkeys(known, True)) if known else None
 
     # What storages raise --------------------------------------------------------------------------
 
@@ -200,6 +207,22 @@ class Shelf:
             raise ArchiveNotRead(
                 f"{self.shown(name)} cannot be read: {words_of(error)}."
             ) from error
+
+
+def _bounded_transfers(transfers: Any) -> dict[str, int]:
+    now = {name: getattr(transfers, name, None) for name in _TRANSFERS}
+    return {name: min(value, _TRANSFERS[name]) for name, value in now.items() if value}
+
+
+_T = TypeVar("_T")
+
+
+def _changed(thing: _T, values: dict[str, Any]) -> _T:
+    """A copy with other values."""
+    changed = copy.copy(thing)
+    for name, value in values.items():
+        setattr(changed, name, value)
+    return changed
 
 
 def words_of(error: Exception) -> str:
