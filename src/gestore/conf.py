@@ -152,8 +152,9 @@ def _made(setting: str, make: Callable[[], Storage]) -> Storage:
     except MissingExtra:
         raise
     except Exception as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise ConfigurationError(f"{setting} cannot be used: {lines[0].rstrip('.')}.") from error
+        from .archive.shelf import words_of
+
+        raise ConfigurationError(f"{setting} cannot be used: {words_of(error)}.") from error
 
 
 def allows_override() -> bool:

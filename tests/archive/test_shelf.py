@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.core.files.storage import storages
+from django.core.files.storage import InMemoryStorage, storages
 from django.test import override_settings
 
 from gestore.archive.shelf import Shelf, words_of
 from gestore.errors import ArchiveExists, ArchiveNotRead, ArchiveNotWritten, ArchiveTooLarge
+from tests.management.test_wrong_outputs import no_file_above
 
 from .shelves import SHELVES, free_port, settings_with
 
@@ -33,10 +35,16 @@ def swept() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.fixture(params=SHELVES, scope="module")
+@pytest.fixture(params=[*SHELVES, "memory"], scope="module")
 def entry(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    with SHELVES[request.param]() as made:
+    with {**SHELVES, "memory": memory}[request.param]() as made:
         yield made
+
+
+@contextmanager
+def memory() -> Iterator[dict[str, Any]]:
+    """Django's own for tests: it has paths, and no files."""
+    yield {"BACKEND": "django.core.files.storage.InMemoryStorage"}
 
 
 @pytest.fixture
@@ -81,6 +89,11 @@ def test_what_is_there_is_not_replaced_unasked(shelf: Shelf) -> None:
     with pytest.raises(ArchiveExists, match=r"vault:acme\.jsonl exists already"):
         put(shelf, "acme.jsonl", b"second")
     assert got(shelf, "acme.jsonl") == b"first"
+    if isinstance(shelf.storage, InMemoryStorage):
+        with pytest.raises(ArchiveNotWritten, match="this storage cannot replace a file"):
+            put(shelf, "acme.jsonl", b"third", overwrite=True)
+        assert got(shelf, "acme.jsonl") == b"first"
+        return
     put(shelf, "acme.jsonl", b"third", overwrite=True)
     assert got(shelf, "acme.jsonl") == b"third"
     assert names(shelf) == ["acme.jsonl"]
@@ -104,21 +117,41 @@ def test_nothing_is_left_of_what_broke_off(shelf: Shelf) -> None:
     assert names(shelf) == []
 
 
-def test_upload_that_breaks_off(shelf: Shelf) -> None:
-    """Storages with a name of their own for half a file would keep it: ours takes it away."""
+def breaking(shelf: Shelf, error: BaseException) -> Shelf:
+    """The same, where every upload ends so."""
 
     class Breaking(type(shelf.storage)):  # type: ignore[misc]
         def _save(self, name: str, content: Any) -> str:
             super()._save(name, content)
-            raise ConnectionError("the line went dead\nand more")
+            raise error
 
     broken = copy.copy(shelf.storage)
     broken.__class__ = Breaking
     if shelf._folder_path("acme.jsonl") is not None:
         pytest.skip("plain files are written as anywhere else")
+    return Shelf("vault", broken)
+
+
+def test_upload_that_breaks_off(shelf: Shelf) -> None:
+    """Storages with a name of their own for half a file would keep it: ours takes it away."""
+    broken = breaking(shelf, ConnectionError("the line went dead\nand more"))
     with pytest.raises(ArchiveNotWritten, match="the line went dead") as caught:
-        put(Shelf("vault", broken), "acme.jsonl", b"x" * 100_000)
+        put(broken, "acme.jsonl", b"x" * 100_000)
     assert "and more" not in str(caught.value)
+    assert names(shelf) == []
+    with pytest.raises(KeyboardInterrupt):
+        put(breaking(shelf, KeyboardInterrupt()), "acme.jsonl", b"x")
+    assert names(shelf) == []
+
+
+def test_no_room_for_what_is_to_be_sent() -> None:
+    shelf = Shelf("vault", InMemoryStorage())
+    with (
+        pytest.raises(ArchiveNotWritten, match="vault:acme could not be kept on disk") as caught,
+        no_file_above(4096),
+    ):
+        put(shelf, "acme", b"x" * 100_000)
+    assert "TMPDIR" in caught.value.hint
     assert names(shelf) == []
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -244,6 +245,35 @@ def test_archive_and_signature_that_are_there(keys: Keys) -> None:
     exported("acme.json", "--sign", keys.signing, "--overwrite")
     exported("acme.json", "--overwrite")
     assert [p.name for p in Path().iterdir()] == ["acme.json"]
+
+
+@pytest.mark.parametrize(
+    ("library", "what", "extra", "words"),
+    [
+        ("pyrage", "Encrypted archives", "age", ("--encrypt-to", "age1x")),
+        ("cryptography.hazmat.primitives", "Signatures", "sign", ("--sign", "KEY")),
+    ],
+)
+def test_missing_library_is_named(
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+    library: str,
+    what: str,
+    extra: str,
+    words: tuple[str, ...],
+) -> None:
+    exported("old.json.age", "--encrypt-to", keys.recipient)
+    named = [keys.signing if word == "KEY" else word for word in words]
+    monkeypatch.setitem(sys.modules, library, None)
+    opening = ("old.json.age", "--identity", keys.identity)
+    for typed_in in (
+        ("exportobjects", BOOK, "-o", "a.json" if extra == "sign" else "a.json.age", *named),
+        *([("importobjects", *opening)] if extra == "age" else []),
+    ):
+        seen = typed(*typed_in)
+        assert (seen.code, len(seen.errors)) == (1, 2)
+        assert seen.errors[0].startswith(f"CommandError: {what} need the library ")
+        assert seen.errors[1] == f"Install it with: pip install 'django-gestore[{extra}]'"
 
 
 # Secrets ------------------------------------------------------------------------------------------

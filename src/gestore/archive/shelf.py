@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage
 
 from ..errors import ArchiveError, ArchiveNotRead, ArchiveNotWritten
 from .storage import exists_already, new_file, open_file, spool
@@ -37,8 +38,8 @@ _TRANSFERS = {
 }
 # How S3's and Google's, and Azure's, are told to replace a file rather than choose another name.
 _REPLACING = ("file_overwrite", "overwrite_files")
-
-
+# How a storage keeps what is put into it.
+_OWN_WAYS = ("_save", "_open")
 # Where the libraries' messages show an address: what is asked of it, and by whom, may be a key.
 _SECRETS = re.compile(r"(?<=://)[^/@\s]+(?=@)|(?<=[?&])[^\s\"'()<>]+|(?<=AccountKey=)[^\s;]+")
 
@@ -77,8 +78,15 @@ class Shelf:
                 yield file
             return
         with tempfile.TemporaryFile(prefix="gestore-") as kept:
-            yield kept
-            kept.flush()
+            try:
+                yield kept
+                kept.flush()
+            except OSError as error:
+                raise ArchiveNotWritten(
+                    f"{self.shown(name)} could not be kept on disk before it is sent: "
+                    f"{error.strerror or error}.",
+                    hint="Another folder for temporary files can be named by TMPDIR.",
+                ) from error
             # Once more: hours may have gone by.
             self.check_free(name, overwrite=overwrite)
             self._send(name, kept, overwrite=overwrite)
@@ -139,11 +147,14 @@ class Shelf:
     # The storage ----------------------------------------------------------------------------------
 
     def _folder_path(self, name: str) -> Path | None:
-        """Where a storage of plain files has it: there files are written as anywhere else."""
+        """Where Django's storage of plain files has it: there files are written as anywhere else.
+        That a storage has paths is not enough: Django's in memory has, and one that changes what it
+        stores may."""
+        kind: Any = type(self.storage)
+        if any(getattr(kind, way, None) is not vars(FileSystemStorage)[way] for way in _OWN_WAYS):
+            return None
         try:
             return Path(self.storage.path(name))
-        except NotImplementedError:
-            return None
         except (SuspiciousFileOperation, ValueError) as error:
             raise ArchiveNotWritten(f"{self.shown(name)}: {error}.") from error
 
@@ -176,6 +187,10 @@ class Shelf:
             yield
         except ArchiveError:
             raise
+        except KeyboardInterrupt as error:
+            if cleaning:
+                self._clean(name, error)
+            raise
         except Exception as error:
             if cleaning:
                 self._clean(name, error)
@@ -184,7 +199,7 @@ class Shelf:
                 hint="Nothing was written under that name.",
             ) from error
 
-    def _clean(self, name: str, why: Exception) -> None:
+    def _clean(self, name: str, why: BaseException) -> None:
         """Take away what a broken-off upload may have left."""
         try:
             if self.storage.exists(name):
@@ -225,7 +240,7 @@ def _changed(thing: _T, values: dict[str, Any]) -> _T:
     return changed
 
 
-def words_of(error: Exception) -> str:
+def words_of(error: BaseException) -> str:
     """What a storage's library says, in one line: it may raise anything."""
     lines = str(error).strip().splitlines()
     words = _SECRETS.sub("…", lines[0].rstrip(". ")) if lines else ""
