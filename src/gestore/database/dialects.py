@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def dialect_of(connection: BaseDatabaseWrapper) -> Dialect:
-    """The dialect of the connection's vendor. Only that one is loaded: a process has one, mostly."""
+    """The dialect of the connection's vendor. Only that one is loaded: most processes need one."""
     if connection.vendor == "postgresql":
         from .postgresql import PostgreSQLDialect
 
