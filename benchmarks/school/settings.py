@@ -65,6 +65,19 @@ INSTALLED_APPS = [
     "benchmarks.school",
 ]
 
+# What is one's own in a school's data: with --anonymize.
+GESTORE = {
+    "ANONYMIZE": {
+        "school.Organisation.name": "gestore.anonymize.name",
+        "school.Organisation.slug": "gestore.anonymize.username",
+        "school.User.email": "gestore.anonymize.email",
+        "school.User.name": "gestore.anonymize.name",
+        "school.Submission.title": "gestore.anonymize.text",
+        "school.Submission.body": "gestore.anonymize.text",
+        "school.Comment.text": "gestore.anonymize.text",
+    }
+}
+
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"

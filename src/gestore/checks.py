@@ -9,6 +9,7 @@ from django.apps import AppConfig
 from django.core import checks
 
 from . import conf
+from .anonymize.declared import problems
 from .errors import ConfigurationError, NotFound
 from .schema.graph import Graph
 from .schema.introspect import build_graph
@@ -37,8 +38,13 @@ def check_settings(
             if not _is_model_or_app(graph, label)
         ),
         *(("REWRITERS", label) for label in settings.rewriters if not _is_column(graph, label)),
+        *(("ANONYMIZE", label) for label in settings.anonymize if not _is_column(graph, label)),
     ]
-    return [
+    wrong: list[checks.CheckMessage] = [
+        checks.Error(error.message, hint=error.hint or None, id="gestore.E001")
+        for error in problems(graph, settings.anonymize)
+    ]
+    return wrong + [
         checks.Error(
             f'GESTORE["{place}"] names {label!r}, and there is no such {_WHAT[place]}.',
             hint="Labels are app_label.Model or app_label.Model.field.",
@@ -53,6 +59,7 @@ _WHAT = {
     "ROOTS": "model",
     "UNMANAGED": "model or app",
     "REWRITERS": "field",
+    "ANONYMIZE": "field",
 }
 
 

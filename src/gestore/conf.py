@@ -25,6 +25,7 @@ _GIB = 1 << 30
 BUCKET = "gestore"
 # The original's way to name one.
 _BUCKET_SETTINGS = ("GESTORE_BUCKET_NAME", "GESTORE_PROJECT_NAME", "GESTORE_CREDENTIALS")
+_SALT_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Settings:
     recipients: tuple[str, ...] = ()
     require_encryption: bool = False
     trusted_signers: tuple[str, ...] = ()
+    anonymize: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    anonymize_salt: str = field(default="", repr=False)
 
     @property
     def policy_layer(self) -> Mapping[str, Policy]:
@@ -65,6 +68,8 @@ KEYS = (
     "RECIPIENTS",
     "REQUIRE_ENCRYPTION",
     "TRUSTED_SIGNERS",
+    "ANONYMIZE",
+    "ANONYMIZE_SALT",
 )
 
 
@@ -87,13 +92,15 @@ def load() -> Settings:
         roots=tuple(_text("ROOTS", label) for label in _sequence(raw, "ROOTS")),
         provenance=_boolean(raw, "PROVENANCE", default=True),
         renames=_renames(raw.get("RENAMES", {})),
-        rewriters=_rewriters(raw.get("REWRITERS", {})),
+        rewriters=_callables(raw, "REWRITERS"),
         replicas=tuple(_alias("REPLICAS", alias) for alias in _sequence(raw, "REPLICAS")),
         record_imports=_boolean(raw, "RECORD_IMPORTS", default=True),
         max_archive_bytes=_size(raw.get("MAX_ARCHIVE_BYTES", 10 * _GIB)),
         recipients=_keys(raw, "RECIPIENTS"),
         require_encryption=_boolean(raw, "REQUIRE_ENCRYPTION", default=False),
         trusted_signers=_keys(raw, "TRUSTED_SIGNERS"),
+        anonymize=_callables(raw, "ANONYMIZE"),
+        anonymize_salt=_salt(raw.get("ANONYMIZE_SALT", "")),
     )
 
 
@@ -226,21 +233,33 @@ def _renames(value: Any) -> dict[str, str]:
     return dict(value)
 
 
-def _rewriters(value: Any) -> dict[str, Callable[..., object]]:
+def _callables(raw: Mapping[str, Any], entry: str) -> dict[str, Callable[..., object]]:
+    """By the label of a field a callable, or the dotted path of one."""
+    value = raw.get(entry, {})
     if not isinstance(value, Mapping):
-        raise ConfigurationError('GESTORE["REWRITERS"] must be a dictionary.')
-    rewriters = {}
-    for label, rewrite in value.items():
+        raise ConfigurationError(f'GESTORE["{entry}"] must be a dictionary.')
+    callables = {}
+    for label, named in value.items():
         if str(label).count(".") != 2:
-            raise ConfigurationError(f'GESTORE["REWRITERS"]: {label!r} is no app.Model.field.')
+            raise ConfigurationError(f'GESTORE["{entry}"]: {label!r} is no app.Model.field.')
         try:
-            found = import_string(rewrite) if isinstance(rewrite, str) else rewrite
+            found = import_string(named) if isinstance(named, str) else named
         except ImportError as error:
-            raise ConfigurationError(f'GESTORE["REWRITERS"][{label!r}]: {error}.') from error
+            raise ConfigurationError(f'GESTORE["{entry}"][{label!r}]: {error}.') from error
         if not callable(found):
-            raise ConfigurationError(f'GESTORE["REWRITERS"][{label!r}] cannot be called.')
-        rewriters[label] = found
-    return rewriters
+            raise ConfigurationError(f'GESTORE["{entry}"][{label!r}] cannot be called.')
+        callables[label] = found
+    return callables
+
+
+def _salt(value: Any) -> str:
+    # The value is a secret: no error shows it.
+    if not isinstance(value, str) or (value and len(value) < _SALT_CHARACTERS):
+        raise ConfigurationError(
+            f'GESTORE["ANONYMIZE_SALT"] must be a text of at least {_SALT_CHARACTERS} characters.',
+            hint="Whoever guesses it can find out who is meant: let it be random, and keep it.",
+        )
+    return value
 
 
 def _text(name: str, value: Any) -> str:

@@ -14,6 +14,8 @@ from importlib import metadata
 import django
 
 from . import conf
+from .anonymize.declared import Anonymizing
+from .anonymizing import Anonymize, Anonymized
 from .archive.columns import Lines
 from .archive.encoding import Changed, RowEncoder, key_encoder
 from .archive.manifest import (
@@ -47,12 +49,14 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was exported: the archive, rows per model label (owned, shared), findings."""
+    """What was exported: the archive, rows per model label (owned, shared), findings, and the
+    columns that have other values."""
 
     archive: Written
     owned_by_model: dict[str, int]
     shared_by_model: dict[str, int]
     findings: tuple[Finding, ...]
+    anonymized: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -68,6 +72,7 @@ class ExportReport:
             "rows": self.row_count,
             "owned": self.owned_by_model,
             "shared": self.shared_by_model,
+            "anonymized": list(self.anonymized),
             "findings": [finding.as_json() for finding in self.findings],
         }
 
@@ -83,13 +88,17 @@ def export_objects(
     clock: Clock | None = None,
     workers: int | None = None,
     keeping: Keeping | None = None,
+    anonymize: bool = False,
+    strict_anonymize: bool = False,
 ) -> ExportReport:
     """Write the objects and all that belongs to them into the archive `output`.
 
     `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`, then `.age` to be encrypted; `-` is
     standard output, in the form that `form` says in the same way. It lies where `keeping` says, and
     appears whole or not at all. On PostgreSQL reading is shared out over so many sessions as
-    `workers` says, usually two; the archive is the same.
+    `workers` says, usually two; the archive is the same. With `anonymize` other values stand in the
+    place of those of the columns in `GESTORE["ANONYMIZE"]`; with `strict_anonymize`, nothing is
+    written, either, while a column of text is undecided.
     Raises any `GestoreError`; `Refused` carries its findings.
     """
     keeper = Keeper(keeping or Keeping())
@@ -100,9 +109,10 @@ def export_objects(
     if workers is not None:
         walk_options = replace(walk_options, workers=workers)
     with walked(references, walk_options, progress=listener) as walk_done:
-        findings = tuple(plan_findings(walk_done))
+        replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
+        findings = (*plan_findings(walk_done), *replaced.findings)
         if any(finding.severity is Severity.ERROR for finding in findings):
-            raise Refused("Nothing was exported: the archive could not be imported.", findings)
+            raise Refused(why_refused(findings), findings)
         written = write_walked(
             walk_done,
             references,
@@ -110,13 +120,22 @@ def export_objects(
             destination,
             listener,
             clock or now,
+            replaced=replaced,
         )
         return ExportReport(
             written,
             _counts(walk_done, Status.OWNED),
             _counts(walk_done, Status.SHARED),
             findings,
+            replaced.labels,
         )
+
+
+def why_refused(findings: Sequence[Finding]) -> str:
+    errors = {f.code for f in findings if f.severity is Severity.ERROR}
+    if errors == {"undecided"}:
+        return "Nothing was exported: not every column of text is decided."
+    return "Nothing was exported: the archive could not be imported."
 
 
 def write_walked(
@@ -127,12 +146,15 @@ def write_walked(
     progress: Progress,
     clock: Clock,
     changed: Changed | None = None,
+    replaced: Anonymized | None = None,
 ) -> Written:
     """Write the archive of a walk. `changed` are the keys of the rows that a removal changes, by
     relation: such a row says which of its pointers they are."""
-    manifest = _manifest(walk_done, references, options, clock)
+    replaced = replaced or Anonymized()
+    objects = replaced.references(references, walk_done.root_keys)
+    manifest = _manifest(walk_done, objects, options, clock, replaced.replacements)
     progress.begin("Exporting", manifest.row_count)
-    lines = walked_lines(walk_done, progress, changed)
+    lines = walked_lines(walk_done, progress, changed, replaced.replacements)
     written = write_lines(destination, manifest, lines)
     progress.end()
     if written.row_count != manifest.row_count:
@@ -154,7 +176,11 @@ def _counts(walk_done: Walked, status: Status) -> dict[str, int]:
 
 
 def _manifest(
-    walk_done: Walked, references: Sequence[str], options: WalkOptions, clock: Clock
+    walk_done: Walked,
+    references: Sequence[str],
+    options: WalkOptions,
+    clock: Clock,
+    anonymizing: Anonymizing | None,
 ) -> Manifest:
     manifest = Manifest(
         format_version=FORMAT_VERSION,
@@ -163,8 +189,8 @@ def _manifest(
         provided_objects=tuple(references),
         follow=options.follow.value,
         policies=walk_done.policies.as_json(),
-        tables=_table_entries(walk_done),
-        external=tuple(_external_rows(walk_done)),
+        tables=_table_entries(walk_done, anonymizing),
+        external=tuple(_external_rows(walk_done, anonymizing)),
         django=django.get_version(),
         python=platform.python_version(),
         database=walk_done.connection.vendor,
@@ -206,7 +232,7 @@ def _named(distribution: metadata.Distribution) -> tuple[str, str]:
     return name[1].strip(), version[1].strip()
 
 
-def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
+def _table_entries(walk_done: Walked, anonymizing: Anonymizing | None) -> dict[str, TableEntry]:
     migrations = last_migrations(walk_done.connection)
     closure = walk_done.closure
     entries = {}
@@ -218,7 +244,13 @@ def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
             shared=closure.count(table.name, Status.SHARED),
             key=table.key_names,
             columns={
-                c.name: ColumnEntry(c.kind.value, c.type_name, c.is_nullable) for c in table.columns
+                c.name: ColumnEntry(
+                    c.kind.value,
+                    c.type_name,
+                    c.is_nullable,
+                    anonymizing is not None and anonymizing.is_replaced(table, c),
+                )
+                for c in table.columns
             },
             migration=migrations.get(table.app_label, ""),
             policy=policy.value if policy else "",
@@ -226,13 +258,15 @@ def _table_entries(walk_done: Walked) -> dict[str, TableEntry]:
     return entries
 
 
-def _external_rows(walk_done: Walked) -> Iterator[ExternalRow]:
+def _external_rows(walk_done: Walked, anonymizing: Anonymizing | None) -> Iterator[ExternalRow]:
     for name, keys in sorted(walk_done.closure.external.items()):
         table = walk_done.graph.tables[name]
         encode = key_encoder(table)
         for batch in keys.batches(walk_done.reader.batch_keys):
-            for key, natural in natural_keys(walk_done.reader, table, batch).items():
-                yield ExternalRow(name, encode(key), natural)
+            known = natural_keys(walk_done.reader, table, batch, anonymizing)
+            for key, natural in known.items():
+                told = key if anonymizing is None else anonymizing.key(table, key)
+                yield ExternalRow(name, encode(told), natural)
 
 
 # The rows -----------------------------------------------------------------------------------------
@@ -255,16 +289,21 @@ def walked_rows(
 
 
 def walked_lines(
-    walk_done: Walked, progress: Progress, changed: Changed | None = None
+    walk_done: Walked,
+    progress: Progress,
+    changed: Changed | None = None,
+    anonymizing: Anonymizing | None = None,
 ) -> Iterator[Lines]:
     """The same rows as they stand in an archive, many at a time."""
     for table in walk_done.closure.tables():
         dangling = list(_dangling_of(walk_done, table))
+        replacing = (anonymizing.of_table(table) if anonymizing else None) or None
         rows = RowLines(
             walk_done.reader,
             table,
-            RowEncoder(table, dangling, changed or {}),
+            RowEncoder(table, dangling, changed or {}, replacing.row if replacing else None),
             is_noted=bool(dangling),
+            replacing=replacing,
             noted_keys=[k for r, k in (changed or {}).items() if r.source == table.name],
         )
         taken = walk_done.closure.taken[table.name]

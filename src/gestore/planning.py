@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from . import conf
+from .anonymizing import Anonymize, Anonymized, anonymized
 from .database.select import Reader
 from .database.sessions import count_of, shared_out
 from .database.transactions import snapshot
@@ -78,6 +79,10 @@ class Walked(Site):
     """A finished walk, while its snapshot is open."""
 
     closure: Closure
+
+    def anonymized(self, wanted: Anonymize) -> Anonymized:
+        """What stands in the place of personal data among the rows taken."""
+        return anonymized(wanted, self.graph, self.reader, self.closure)
 
     def is_root_family(self, name: str) -> bool:
         named = {*self.root_models, *self.root_keys}
@@ -178,6 +183,7 @@ class Plan:
     why: Mapping[str, tuple[str, ...]]
     findings: tuple[Finding, ...]
     edges: tuple[tuple[str, str, str], ...] = ()
+    anonymized: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -208,6 +214,7 @@ class Plan:
             ],
             "other_root_count": self.other_root_count,
             "why": {reference: list(chain) for reference, chain in self.why.items()},
+            "anonymized": list(self.anonymized),
             "findings": [finding.as_json() for finding in self.findings],
         }
 
@@ -218,16 +225,20 @@ def plan_objects(
     *,
     why: Sequence[str] = (),
     progress: Progress | None = None,
+    anonymize: bool = False,
+    strict_anonymize: bool = False,
 ) -> Plan:
     """Plan an export of the objects; nothing is written.
 
-    `why` names rows whose chain of relations is wanted. Raises `UsageError`, `NotFound`,
-    `ConfigurationError` or `SnapshotError`.
+    `why` names rows whose chain of relations is wanted. `anonymize` and `strict_anonymize` are the
+    export's: which columns would have other values, and which are undecided. Raises `UsageError`,
+    `NotFound`, `ConfigurationError` or `SnapshotError`.
     """
     options = options or WalkOptions()
     with walked(references, options, progress=progress) as walk_done:
         trail = _trail(walk_done, options, is_wanted=bool(why))
         other_roots, other_count = _other_roots(walk_done, trail)
+        replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
         return Plan(
             references=tuple(references),
             database=options.database,
@@ -237,8 +248,9 @@ def plan_objects(
             other_roots=other_roots,
             other_root_count=other_count,
             why={reference: _why(walk_done, trail, reference) for reference in why},
-            findings=tuple(plan_findings(walk_done)),
+            findings=(*plan_findings(walk_done), *replaced.findings),
             edges=tuple(_edges(walk_done)),
+            anonymized=replaced.labels,
         )
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import conf
+from .anonymize.declared import Anonymizing
+from .anonymizing import Anonymize
 from .archive.sheets import Sheet, binder, check_place, write_page, write_sheet
-from .errors import Finding, GestoreError, UsageError
-from .exporting import Clock, now
+from .errors import Finding, GestoreError, Refused, Severity, UsageError
+from .exporting import Clock, now, why_refused
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
 from .rows import JsonValue, Value
@@ -21,11 +23,13 @@ _BATCH_KEYS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TabulateReport:
-    """What was written: where, rows by model label, findings of the walk."""
+    """What was written: where, rows by model label, findings of the walk, and the columns that
+    have other values."""
 
     name: str
     rows_by_model: dict[str, int]
     findings: tuple[Finding, ...]
+    anonymized: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -36,6 +40,7 @@ class TabulateReport:
             "tables": self.name,
             "rows": self.row_count,
             "rows_by_model": self.rows_by_model,
+            "anonymized": list(self.anonymized),
             "findings": [finding.as_json() for finding in self.findings],
         }
 
@@ -48,10 +53,12 @@ def tabulate_objects(
     overwrite: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    anonymize: bool = False,
+    strict_anonymize: bool = False,
 ) -> TabulateReport:
     """Write the objects and all that belongs to them as tables for people: `output` is a `.zip`,
     or a folder that is not there yet. It appears whole or not at all, and cannot be imported.
-    Raises any `GestoreError`.
+    `anonymize` and `strict_anonymize` are those of `export_objects`. Raises any `GestoreError`.
     """
     if conf.load().require_encryption:
         raise UsageError(
@@ -60,29 +67,40 @@ def tabulate_objects(
     check_place(output, overwrite=overwrite)
     listener = progress or Silence()
     with walked(references, options or WalkOptions(), progress=listener) as walk_done:
-        findings = tuple(plan_findings(walk_done))
+        replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
+        # Nobody will look for external rows: tables are not imported.
+        undecided = [f for f in replaced.findings if f.code == "undecided"]
+        if any(finding.severity is Severity.ERROR for finding in undecided):
+            raise Refused(why_refused(undecided), undecided)
+        findings = (*plan_findings(walk_done), *undecided)
         listener.begin("Writing", walk_done.closure.row_count)
         counts: dict[str, int] = {}
         with binder(output, overwrite=overwrite) as folder:
             sheets = []
             for table in walk_done.closure.tables():
-                sheet = write_sheet(folder, table, _rows(walk_done, table, listener))
+                sheet = write_sheet(
+                    folder, table, _rows(walk_done, table, replaced.replacements, listener)
+                )
                 counts[table.label] = sheet.row_count
                 sheets.append(sheet)
             _check_whole(walk_done, sheets)
             moment = f"{(clock or now)():%Y-%m-%d %H:%M} UTC"
-            write_page(folder, references, sheets, moment)
+            objects = replaced.references(references, walk_done.root_keys)
+            write_page(folder, objects, sheets, moment, replaced.labels)
         listener.end()
-        return TabulateReport(output, counts, findings)
+        return TabulateReport(output, counts, findings, replaced.labels)
 
 
-def _rows(walk_done: Walked, table: Table, progress: Progress) -> Iterator[tuple[Value, ...]]:
+def _rows(
+    walk_done: Walked, table: Table, anonymizing: Anonymizing | None, progress: Progress
+) -> Iterator[tuple[Value, ...]]:
     """Owned rows, then those that are merely pointed at, each in the order of their keys."""
+    replacing = anonymizing.of_table(table) if anonymizing else None
     taken = walk_done.closure.taken[table.name]
     for status in Status:
         keys = (key for batch in taken.batches(status, _BATCH_KEYS) for key in batch)
         for rows in walk_done.reader.rows(table, keys):
-            yield from rows
+            yield from map(replacing.row, rows) if replacing else rows
             progress.advance(len(rows))
 
 

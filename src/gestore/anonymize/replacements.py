@@ -7,6 +7,7 @@ like a person is made of syllables, so that nobody real is named by accident.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from itertools import cycle
 from uuid import UUID
 
@@ -33,6 +34,9 @@ _MIDDLES = (
 )
 _ENDS = ("ban", "del", "fir", "gos", "lum", "mar", "nex", "pil", "ros", "sun", "tam", "vez", "zid")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
+# With more letters and digits than these, chance makes no two the same.
+_FEW = 24
 _LOREM = (
     "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut "
     "labore et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco "
@@ -40,6 +44,8 @@ _LOREM = (
     "voluptate velit esse cillum dolore eu fugiat nulla pariatur excepteur sint occaecat "
     "cupidatat non proident sunt in culpa qui officia deserunt mollit anim id est laborum "
 )
+_LONG = 4_000
+_PAGES = _LOREM * (_LONG // len(_LOREM) + 2)
 
 
 def keep(value: Value, seed: Seed) -> Value:
@@ -73,21 +79,31 @@ def _word(digest: bytes) -> str:
 
 
 def phone(value: Value, seed: Seed) -> Value:
-    """Other digits in the same places."""
-    return _reshaped(str(value), seed.digest(value, 32), letters=False)
+    """Other digits, and other letters, in the same places."""
+    return shape(value, seed)
 
 
 def shape(value: Value, seed: Seed) -> Value:
     """Other letters and digits in the same places: addresses, postal codes, account numbers."""
-    return _reshaped(str(value), seed.digest(value, 32), letters=True)
+    text = str(value)
+    if not seed.is_unique:
+        return _reshaped(text, seed.digest(text, 32))
+    folded = text.casefold()
+    places = [place for place, character in enumerate(folded) if character.isalnum()]
+    if len(places) > _FEW:
+        return _reshaped(text, seed.digest(folded, 64))
+    if len(folded) != len(text) or not all(text[place].isascii() for place in places):
+        # Letters of other alphabets than that of the replacement: more of them than it has.
+        return seed.fitting(_reshaped(text, seed.digest(text, 32)), f" {seed.token(text)}")
+    return _permuted(text, folded, places, seed)
 
 
-def _reshaped(value: str, digest: bytes, *, letters: bool) -> str:
+def _reshaped(value: str, digest: bytes) -> str:
     made = []
     for character, number in zip(value, cycle(digest), strict=False):
         if character.isdecimal():
             made.append(str(number % 10))
-        elif letters and character.isalpha():
+        elif character.isalnum():
             letter = _LETTERS[number % 26]
             made.append(letter.upper() if character.isupper() else letter)
         else:
@@ -95,18 +111,40 @@ def _reshaped(value: str, digest: bytes, *, letters: bool) -> str:
     return "".join(made)
 
 
+def _permuted(text: str, folded: str, places: Sequence[int], seed: Seed) -> str:
+    """No two texts become the same one, even where upper and lower case are: the letters and
+    digits are one number, and numbers are shuffled among the texts of the same shape."""
+    number, below, alphabets = 0, 1, []
+    shape = list(folded)
+    for place in places:
+        alphabet = _DIGITS if folded[place].isdecimal() else _LETTERS
+        number = number * len(alphabet) + alphabet.index(folded[place])
+        below *= len(alphabet)
+        alphabets.append(alphabet)
+        shape[place] = alphabet[0]
+    number = seed.shuffled(number, below, "".join(shape)) if places else 0
+    made = list(text)
+    for place, alphabet in zip(reversed(places), reversed(alphabets), strict=True):
+        number, rest = divmod(number, len(alphabet))
+        made[place] = alphabet[rest].upper() if text[place].isupper() else alphabet[rest]
+    return "".join(made)
+
+
 def text(value: Value, seed: Seed) -> Value:
     """Words without a meaning, as long as the text was."""
     length = len(str(value))
     start = seed.number(value, len(_LOREM))
-    made = (_LOREM[start:] + _LOREM * (length // len(_LOREM) + 1))[:length]
+    if length <= _LONG:
+        made = _PAGES[start : start + length]
+    else:
+        made = (_LOREM[start:] + _LOREM * (length // len(_LOREM) + 1))[:length]
     return seed.fitting(made, f" {seed.token(value)}") if seed.is_unique and length else made
 
 
 def date(value: Value, seed: Seed) -> Value:
     """Dates and moments, all moved by the same number of days: their order stays."""
     if not isinstance(value, dt.date):
-        raise TypeError(f"{value!r} is no date")
+        raise TypeError(f"a {type(value).__name__} is no date")
     try:
         return value + dt.timedelta(seconds=seed.shift_seconds)
     except OverflowError:
@@ -130,6 +168,11 @@ def password(value: Value, seed: Seed) -> Value:
 
 
 def uuid(value: Value, seed: Seed) -> Value:
-    """Another one, as a UUID or as text like it was."""
-    made = UUID(bytes=seed.digest(value, 16), version=4)
-    return made if isinstance(value, UUID) else str(made)
+    """Another one, as a UUID or as text, with hyphens or without like it was."""
+    if isinstance(value, UUID):
+        return UUID(bytes=seed.digest(value, 16), version=4)
+    text = str(value).casefold().replace("-", "")
+    # The same as where the same UUID is none of text.
+    told = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    made = UUID(bytes=seed.digest(told, 16), version=4)
+    return seed.fitting(str(made) if "-" in str(value) else made.hex)

@@ -24,8 +24,11 @@ class RowEncoder:
         table: Table,
         dangling: Iterable[tuple[Relation, Keys]] = (),
         changed: Changed | None = None,
+        replaced: Callable[[tuple[Value, ...]], tuple[Value, ...]] | None = None,
     ) -> None:
+        """`replaced` gives the values that are written in the place of a row's own."""
         self._name = table.name
+        self._replaced = replaced
         places = {column.name: place for place, column in enumerate(table.columns)}
         self._key = [(places[c.name], encoder(c)) for c in table.key_columns]
         self._fields = [(c.name, places[c.name], encoder(c)) for c in table.value_columns]
@@ -40,9 +43,10 @@ class RowEncoder:
         self._key_places = [place for place, _ in self._key]
 
     def __call__(self, row: tuple[Value, ...], *, is_shared: bool = False) -> ArchivedRow:
-        key = [_encoded(row[place], encode) for place, encode in self._key]
+        shown = row if self._replaced is None else self._replaced(row)
+        key = [_encoded(shown[place], encode) for place, encode in self._key]
         fields: dict[str, Any] = {
-            name: row[place] if encode is None else encode(row[place])
+            name: shown[place] if encode is None else encode(shown[place])
             for name, place, encode in self._fields
         }
         return ArchivedRow(

@@ -17,11 +17,13 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class ColumnEntry:
-    """A column as it was: the archive's kind, Django's field type, whether it may be empty."""
+    """A column as it was: the archive's kind, Django's field type, whether it may be empty; and
+    whether other values stand here in the place of its own."""
 
     kind: str
     type: str
     null: bool
+    is_anonymized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,16 @@ class Manifest:
     def row_count(self) -> int:
         return sum(table.rows for table in self.tables.values())
 
+    @property
+    def anonymized(self) -> list[str]:
+        """The columns, as labels, that have other values than at the source."""
+        return [
+            f"{table.label}.{name}"
+            for table in self.tables.values()
+            for name, column in table.columns.items()
+            if column.is_anonymized
+        ]
+
     def as_json(self) -> dict[str, JsonValue]:
         """The members of the document, in the order they are written."""
         provenance: dict[str, JsonValue] = {}
@@ -113,11 +125,13 @@ def _table_as_json(entry: TableEntry) -> dict[str, JsonValue]:
         "key": list(entry.key),
         "migration": entry.migration,
         "policy": entry.policy,
-        "columns": {
-            name: {"kind": column.kind, "type": column.type, "null": column.null}
-            for name, column in entry.columns.items()
-        },
+        "columns": {name: _column_as_json(column) for name, column in entry.columns.items()},
     }
+
+
+def _column_as_json(column: ColumnEntry) -> dict[str, JsonValue]:
+    told: dict[str, JsonValue] = {"kind": column.kind, "type": column.type, "null": column.null}
+    return {**told, "anonymized": True} if column.is_anonymized else told
 
 
 def read_manifest(name: str, members: Mapping[str, Any]) -> Manifest:
@@ -205,7 +219,10 @@ def _table_entry(entry: Mapping[str, Any]) -> TableEntry:
 
 def _column_entry(column: Mapping[str, Any]) -> ColumnEntry:
     return ColumnEntry(
-        _of(str, column, "kind"), _of(str, column, "type"), _of(bool, column, "null")
+        _of(str, column, "kind"),
+        _of(str, column, "type"),
+        _of(bool, column, "null"),
+        "anonymized" in column and _of(bool, column, "anonymized"),
     )
 
 

@@ -174,12 +174,19 @@ _SHOWN: dict[Kind, Show] = {
 
 
 def write_page(
-    binder: Binder, objects: Sequence[str], sheets: Sequence[Sheet], moment: str
+    binder: Binder,
+    objects: Sequence[str],
+    sheets: Sequence[Sheet],
+    moment: str,
+    anonymized: Sequence[str] = (),
 ) -> None:
-    """The page that shows what is in the folder."""
+    """The page that shows what is in the folder; `anonymized` are columns with other values."""
     rows = "\n".join(map(_page_row, sheets))
     page = _PAGE.format(
-        objects=escape(", ".join(objects)), moment=escape(moment), rows=rows, count=len(sheets)
+        objects=escape(", ".join(objects)),
+        moment=escape(moment),
+        rows=rows,
+        anonymized=_ANONYMIZED.format(escape(", ".join(anonymized))) if anonymized else "",
     )
     with binder.new(PAGE) as file:
         file.write(page.encode())
@@ -193,6 +200,7 @@ def _page_row(sheet: Sheet) -> str:
     )
 
 
+_ANONYMIZED = "<p>Anonymized: these columns hold other values than the database does: {}.</p>\n"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -218,7 +226,7 @@ with an apostrophe holds a text that a spreadsheet would take for a formula.</p>
 {rows}
 </tbody>
 </table>
-<p>This is for people to read. It is no archive: it cannot be imported.</p>
+{anonymized}<p>This is for people to read. It is no archive: it cannot be imported.</p>
 </body>
 </html>
 """

@@ -53,6 +53,14 @@ WHERE = "\x00where"
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What stands before and after a value, of letters and digits that JSON does not escape."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteAction:
     """A constraint by which the database itself removes or changes rows of `table`; names as the
     database has them."""
@@ -158,9 +166,13 @@ class Dialect(Protocol):
     def in_order(self, column: Column, sql: str) -> str:
         """A key column as rows are ordered by it."""
 
-    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+    def row_statements(
+        self, table: Table, plain: Container[str], marks: Mapping[str, Mark]
+    ) -> RowStatements | None:
         """How the database makes an archive's lines of the table's rows; None where it cannot do it
-        without loss. `plain` names the columns whose values Django does not convert."""
+        without loss. `plain` names the columns whose values Django does not convert. Around those
+        that `marks` names the lines have marks, and the values are JSON strings: the column's text,
+        or a document's."""
 
     def raw_texts(self, column: Column) -> RawTexts | None:
         """How values of the column are written that the driver gives for `as_raw`, if there is a

@@ -25,6 +25,7 @@ from .dialect import (
     Condition,
     DeleteAction,
     Lent,
+    Mark,
     Moment,
     Parameter,
     RawTexts,
@@ -126,7 +127,9 @@ class GenericDialect:
     def in_order(self, column: Column, sql: str) -> str:
         return sql
 
-    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+    def row_statements(
+        self, table: Table, plain: Container[str], marks: Mapping[str, Mark]
+    ) -> RowStatements | None:
         return None
 
     def raw_texts(self, column: Column) -> RawTexts | None:

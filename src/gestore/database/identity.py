@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..anonymize.declared import Anonymizing
 from ..archive.values import TimeZones, decoder, encoder
 from ..rows import JsonValue, Key, Value, batches
 from ..schema.graph import Graph
@@ -16,17 +17,25 @@ from ..schema.table import Table
 from .select import Reader
 
 
-def natural_keys(reader: Reader, table: Table, keys: Iterable[Key]) -> dict[Key, JsonValue]:
-    """The natural keys of the rows, by key; None where the table has no identity but its key."""
+def natural_keys(
+    reader: Reader,
+    table: Table,
+    keys: Iterable[Key],
+    anonymizing: Anonymizing | None = None,
+) -> dict[Key, JsonValue]:
+    """The natural keys of the rows, by key; None where the table has no identity but its key. They
+    are made of what stands in the place of personal data, the keys are as they are here."""
     if not table.identity:
         return dict.fromkeys(keys)
     found: dict[Key, JsonValue] = {}
     for batch in batches(keys, reader.batch_keys):
-        found |= _natural_keys(reader, table, batch)
+        found |= _natural_keys(reader, table, batch, anonymizing)
     return found
 
 
-def _natural_keys(reader: Reader, table: Table, keys: Sequence[Key]) -> dict[Key, JsonValue]:
+def _natural_keys(
+    reader: Reader, table: Table, keys: Sequence[Key], anonymizing: Anonymizing | None
+) -> dict[Key, JsonValue]:
     columns = [table.column(name) for name in table.identity]
     where = reader.among(table, table.key_names, keys)
     rows = reader.select(table, [*table.key_columns, *columns], where)
@@ -36,11 +45,13 @@ def _natural_keys(reader: Reader, table: Table, keys: Sequence[Key]) -> dict[Key
         values = [row[place] for row in rows]
         relation = relation_of(reader.graph, table, column.name)
         if relation is None:
+            replaced = anonymizing.of_column(table, column) if anonymizing else None
+            values = values if replaced is None else replaced(values)
             encode = encoder(column)
             parts.append([encode(value) if encode else value for value in values])  # type: ignore[misc]
         else:
             target = reader.graph.tables[relation.target]
-            known = natural_keys(reader, target, set(values))
+            known = natural_keys(reader, target, set(values), anonymizing)
             parts.append([known[value] for value in values])
     found = [row[0] if width == 1 else tuple(row[:width]) for row in rows]
     return {

@@ -23,6 +23,7 @@ from .dialect import (
     Condition,
     DeleteAction,
     Lent,
+    Mark,
     Moment,
     Parameter,
     RowStatements,
@@ -193,7 +194,9 @@ class PostgreSQLDialect(GenericDialect):
     def in_order(self, column: Column, sql: str) -> str:
         return in_order(column, sql)
 
-    def row_statements(self, table: Table, plain: Container[str]) -> RowStatements | None:
+    def row_statements(
+        self, table: Table, plain: Container[str], marks: Mapping[str, Mark]
+    ) -> RowStatements | None:
         self.connection.ensure_connection()
         info = self.connection.connection.info
         # Moments are written in UTC, days as Python does, and what comes is taken for UTF-8.
@@ -204,7 +207,7 @@ class PostgreSQLDialect(GenericDialect):
             or info.parameter_status("server_encoding") == "SQL_ASCII"
         ):
             return None
-        return row_statements(self.connection, table, self._types(table), plain)
+        return row_statements(self.connection, table, self._types(table), plain, marks)
 
     def _types(self, table: Table) -> dict[str, ColumnType]:
         """What the columns are in the database, by their names there."""

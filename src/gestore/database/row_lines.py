@@ -17,6 +17,7 @@ from typing import Protocol, TypeAlias
 
 from django.db import DatabaseError
 
+from ..anonymize.declared import Replace, Replacing
 from ..archive.columns import LineEncoder, Lines, Texts, columns_of, texts_of
 from ..archive.documents import row_text, utf8
 from ..archive.encoding import Keys, RowEncoder
@@ -24,6 +25,7 @@ from ..errors import GestoreError
 from ..rows import Key, Value
 from ..schema.table import Column, Kind, Table
 from .dialect import Condition, RowStatements
+from .marks import Marked
 from .raw_texts import documents
 from .row_sql import fetch_lines, keys_condition
 from .select import NARROW, Reader
@@ -82,14 +84,18 @@ class RowLines:
         *,
         is_noted: bool = False,
         noted_keys: Sequence[Keys] = (),
+        replacing: Replacing | None = None,
     ) -> None:
         self._noted_keys = noted_keys
+        # A generic key's replacement depends on another column.
+        is_noted = is_noted or bool(replacing and replacing.generic)
+        replaced = {} if replacing is None else replacing.columns
         self._is_wide = any(column.kind not in NARROW for column in table.columns)
         self._ahead = reader.sessions.ahead if reader.sessions is not None else 0
         sessions = reader.sessions if self._ahead else None
         self._by_hand = ByHand(reader, table, encode)
         self._lanes: list[Lane] = (
-            [] if is_noted else quick_lanes(reader, table, self._by_hand, sessions)
+            [] if is_noted else quick_lanes(reader, table, self._by_hand, sessions, replaced)
         )
 
     def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
@@ -148,14 +154,21 @@ class Lots:
 
 
 def quick_lanes(
-    reader: Reader, table: Table, by_hand: ByHand, sessions: Sessions | None = None
+    reader: Reader,
+    table: Table,
+    by_hand: ByHand,
+    sessions: Sessions | None = None,
+    replaced: Mapping[str, Replace] | None = None,
 ) -> list[Lane]:
-    """The ways that fit all of the table's columns, the quickest first."""
-    statements = reader.row_statements(table)
+    """The ways that fit all of the table's columns, the quickest first. `replaced` are what the
+    values of columns are replaced by, by name."""
+    marked = Marked(table, replaced or {})
+    statements = reader.row_statements(table, marked.marks)
     if statements is None:
-        return [ByColumns(reader, table)]
-    by_columns = ByColumns(reader, table, {Kind.JSON: documents})
-    return [ByDatabase(reader, table, statements, by_columns, by_hand, sessions), by_columns]
+        return [ByColumns(reader, table, {}, replaced)]
+    by_columns = ByColumns(reader, table, {Kind.JSON: documents}, replaced)
+    by_database = ByDatabase(reader, table, statements, by_columns, by_hand, sessions, marked)
+    return [by_database, by_columns]
 
 
 class ByHand:
@@ -204,8 +217,10 @@ class ByDatabase:
         by_columns: ByColumns,
         by_hand: ByHand,
         sessions: Sessions | None = None,
+        marked: Marked | None = None,
     ) -> None:
         self._found = self._whole = 0
+        self._marked = marked
         self._reader = reader
         self._table = table
         self._statements = statements
@@ -232,6 +247,8 @@ class ByDatabase:
     ) -> Iterable[Lines] | None:
         self._found += found
         self._whole += whole
+        if self._marked:
+            text = self._marked.replaced(text)
         if found == whole:
             return [Lines(self._table.name, found, text)]
         if found != len(keys) or not self._has_places:
@@ -264,20 +281,31 @@ class ByDatabase:
 
 class ByColumns:
     """A batch's columns one after the other, as the driver gives their values. `texts` are ways
-    for kinds of columns that win over those of the database's driver."""
+    for kinds of columns that win over those of the database's driver; the values of the columns
+    in `replaced` are written as that makes them."""
 
     rows = 2_000
     is_worth_it = True  # its next way is a last resort
 
     def __init__(
-        self, reader: Reader, table: Table, texts: Mapping[Kind, Texts] | None = None
+        self,
+        reader: Reader,
+        table: Table,
+        texts: Mapping[Kind, Texts] | None = None,
+        replaced: Mapping[str, Replace] | None = None,
     ) -> None:
         self._reader = reader
         self._table = table
         self._columns = columns_of(table)
-        given = texts or {}
+        given, others = texts or {}, replaced or {}
         self._encode = LineEncoder(
-            table, {c.name: given.get(c.kind) or _texts(reader, table, c) for c in self._columns}
+            table,
+            {
+                c.name: _replaced(reader, table, c, others[c.name])
+                if c.name in others
+                else given.get(c.kind) or _texts(reader, table, c)
+                for c in self._columns
+            },
         )
 
     def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
@@ -314,6 +342,12 @@ def _texts(reader: Reader, table: Table, column: Column) -> Texts:
             return usual(values)
 
     return texts
+
+
+def _replaced(reader: Reader, table: Table, column: Column, replace: Replace) -> Texts:
+    """Python's values for a column, replaced."""
+    texts = texts_of(column)
+    return _converted(lambda values: texts(replace(values)), reader.converter(table, column))
 
 
 def _converted(texts: Texts, convert: Callable[[Value], Value] | None) -> Texts:

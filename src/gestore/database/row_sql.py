@@ -7,14 +7,14 @@ row with a value that needs more care, or is wide, comes as an empty line, to be
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..archive.columns import columns_of, key_pieces
 from ..schema.introspect import kind_of
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import WHERE, WIDEST, Condition, RowStatements, quoted
+from .dialect import WHERE, WIDEST, Condition, Mark, RowStatements, quoted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -41,14 +41,18 @@ def row_statements(
     table: Table,
     types: Mapping[str, ColumnType],
     plain: Container[str],
+    marks: Mapping[str, Mark],
 ) -> RowStatements | None:
     """The table's statements; None if one of its columns cannot be read so. `types` are by the
-    column's name in the database; `plain` names the columns that Django does not convert."""
+    column's name in the database; `plain` names the columns that Django does not convert, `marks`
+    those whose values get marks around them."""
     columns = columns_of(table)
     parts = []
     for place, column in enumerate(columns):
         actual = types.get(column.db_name)
         part = None if actual is None else _part(column, actual)
+        if part is not None and actual is not None and column.name in marks:
+            part = _marked(part, actual, marks[column.name])
         if part is None or column.name not in plain or not _is_label(column.name):
             return None
         parts.append(part.of(f"c{place}", quoted(connection, column.db_name)))
@@ -122,6 +126,14 @@ class _Part:
 def _part(column: Column, actual: ColumnType) -> _Part | None:
     make = _PARTS.get(column.kind)
     return make(column, actual) if make is not None else None
+
+
+def _marked(part: _Part, actual: ColumnType, mark: Mark) -> _Part | None:
+    """The text of a text, or of a document: nothing, where it is NULL."""
+    if actual.name not in _TEXTS | {"jsonb"}:
+        return None
+    value = f"({_literal(mark.before)} || {{0}}::text || {_literal(mark.after)})"
+    return replace(part, value=value)
 
 
 # The kinds ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Answers the walk's questions (`walk.source.KeySource`) and the load's (`load.row
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -25,6 +25,7 @@ from ..walk.source import Ask, Lot
 from .dialect import (
     Adapter,
     Condition,
+    Mark,
     Parameter,
     RowStatements,
     key_tuple,
@@ -608,14 +609,17 @@ class Reader:
             cursor.execute(statement, where.parameters)
             return list(cursor.fetchall())
 
-    def row_statements(self, table: Table) -> RowStatements | None:
-        """How the database itself makes lines of the table's rows, if it can."""
+    def row_statements(
+        self, table: Table, marks: Mapping[str, Mark] | None = None
+    ) -> RowStatements | None:
+        """How the database itself makes lines of the table's rows, if it can; with marks around the
+        values of some columns."""
         plain = {
             column.name
             for column in table.columns
             if column.kind in (Kind.JSON, Kind.BINARY) or self.converter(table, column) is None
         }
-        return self.dialect.row_statements(table, plain)
+        return self.dialect.row_statements(table, plain, marks or {})
 
     def _keys(self, table: Table, where: Condition, limit: int = 0) -> list[Key]:
         statement = self._select_keys(table, where)

@@ -182,6 +182,19 @@ def add_report(parser: ArgumentParser) -> None:
     )
 
 
+def add_anonymize(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--anonymize",
+        action="store_true",
+        help='replace the values of the columns in GESTORE["ANONYMIZE"]',
+    )
+    parser.add_argument(
+        "--strict-anonymize",
+        action="store_true",
+        help="the same, and refuse while a column of text in an owned table is not among them",
+    )
+
+
 def add_walk(parser: ArgumentParser, policy_help: Mapping[Policy, str] | None = None) -> None:
     """The options that say how far to go; the policies' words are an export's unless given."""
     parser.add_argument(
@@ -429,6 +442,12 @@ def count_lines(counts: Mapping[str, int]) -> list[str]:
     width = max((len(label) for label in counts), default=0)
     digits = max((len(f"{count:,}") for count in counts.values()), default=0)
     return [f"  {label:<{width}}  {count:>{digits},}" for label, count in counts.items()]
+
+
+def show_anonymized(console: Console, labels: Sequence[str]) -> None:
+    """The columns that have other values, if there are any."""
+    if labels:
+        console.say(wrapped(f"Anonymized: {', '.join(labels)}", indent="  "))
 
 
 def rows_text(count: int) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from ..planning import NotTaken, Plan
-from .console import rows_text
+from .console import rows_text, wrapped
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -29,6 +29,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     owned = sum(table.owned for table in plan.tables)
     shared = sum(table.shared for table in plan.tables)
     yield f"{rows_text(plan.row_count)} to take: {owned:,} owned, {shared:,} shared."
+    if plan.anonymized:
+        yield wrapped(f"Anonymized: {', '.join(plan.anonymized)}", indent="  ")
     yield from _not_taken_lines(plan)
     yield from _other_root_lines(plan)
     for reference, chain in plan.why.items():

@@ -18,6 +18,7 @@ from ...keeping import Keeper, Keeping, seals_by_default
 from ...planning import plan_objects
 from ..console import (
     Console,
+    add_anonymize,
     add_database,
     add_objects,
     add_place,
@@ -30,6 +31,7 @@ from ..console import (
     keeping,
     named_objects,
     rows_text,
+    show_anonymized,
     translated,
     walk_options,
     write_report,
@@ -88,6 +90,7 @@ class Command(BaseCommand):
         )
         add_place(parser)
         add_seals(parser)
+        add_anonymize(parser)
         add_walk(parser)
         add_database(parser)
         add_report(parser)
@@ -119,6 +122,8 @@ class Command(BaseCommand):
                 progress=console.progress(),
                 workers=options["workers"],
                 keeping=kept,
+                anonymize=options["anonymize"],
+                strict_anonymize=options["strict_anonymize"],
             )
         self._tell(console, report)
         if options["report"]:
@@ -134,10 +139,13 @@ class Command(BaseCommand):
             walk_options(options),
             overwrite=options["overwrite"],
             progress=console.progress(),
+            anonymize=options["anonymize"],
+            strict_anonymize=options["strict_anonymize"],
         )
         for line in count_lines(report.rows_by_model):
             console.say(line)
         console.show_findings(report.findings)
+        show_anonymized(console, report.anonymized)
         console.say(f"Wrote {rows_text(report.row_count)} as tables to {report.name}")
         console.say("They are for people to read, and cannot be imported.")
         if options["report"]:
@@ -146,7 +154,11 @@ class Command(BaseCommand):
     def _plan(self, console: Console, options: dict[str, Any], destination: Destination) -> None:
         destination.check()
         plan = plan_objects(
-            named_objects(options), walk_options(options), progress=console.progress()
+            named_objects(options),
+            walk_options(options),
+            progress=console.progress(),
+            anonymize=options["anonymize"],
+            strict_anonymize=options["strict_anonymize"],
         )
         for line in plan_lines(plan):
             console.say(line)
@@ -165,6 +177,7 @@ class Command(BaseCommand):
         for line in count_lines(totals):
             console.say(line)
         console.show_findings(report.findings)
+        show_anonymized(console, report.anonymized)
         where = "standard output" if report.archive.name == "-" else report.archive.name
         owned = sum(report.owned_by_model.values())
         shared = sum(report.shared_by_model.values())

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from ...planning import plan_objects
 from ..console import (
     Console,
+    add_anonymize,
     add_database,
     add_objects,
     add_report,
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             default="text",
             help="how to show the plan (default: %(default)s)",
         )
+        add_anonymize(parser)
         add_walk(parser)
         add_database(parser)
         add_report(parser)
@@ -58,6 +60,8 @@ class Command(BaseCommand):
                 walk_options(options),
                 why=options["why"],
                 progress=console.progress(),
+                anonymize=options["anonymize"],
+                strict_anonymize=options["strict_anonymize"],
             )
         if options["format"] == "text":
             for line in plan_lines(plan):
