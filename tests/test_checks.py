@@ -31,6 +31,7 @@ def test_right_settings_are_silent() -> None:
                 "UNMANAGED": ["zoo.Unmanaged", "zoo"],
                 "ROOTS": ["zoo.Menagerie", "zoo.TameAnimal"],
                 "REWRITERS": {"zoo.SoftReference.animal_ids": "builtins.print"},
+                "ANONYMIZE": {"auth.User.email": "gestore.anonymize.email"},
             }
         )
         == []
@@ -49,6 +50,10 @@ def test_right_settings_are_silent() -> None:
         (
             {"RELATIONS": [("zoo.SoftReference.user_id", "auth.Users")]},
             "GESTORE[\"RELATIONS\"]: ('zoo.SoftReference.user_id', 'auth.Users'): No model 'auth",
+        ),
+        (
+            {"ANONYMIZE": {"zoo.Animal.species": "gestore.anonymize.name"}},
+            "GESTORE[\"ANONYMIZE\"]: 'zoo.Animal.species': is a pointer: name what it points at.",
         ),
     ],
 )
@@ -81,6 +86,7 @@ def test_wrong_setting_is_e001(setting: Any, message: str) -> None:
             "REWRITERS\"] names 'zoo.Animal.gone', and there is no such field.",
         ),
         ({"REWRITERS": {"zoo.Gone.name": print}}, "REWRITERS\"] names 'zoo.Gone.name', and"),
+        ({"ANONYMIZE": {"auth.User.mail": print}}, "ANONYMIZE\"] names 'auth.User.mail', and"),
     ],
 )
 def test_name_of_nothing_is_e002(setting: Any, message: str) -> None:

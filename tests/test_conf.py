@@ -10,6 +10,7 @@ import pytest
 from django.test import override_settings
 
 from gestore import conf
+from gestore.anonymize import email
 from gestore.errors import ConfigurationError, MissingExtra, NotFound
 from gestore.schema.policy import Policy
 
@@ -49,6 +50,8 @@ def test_every_entry() -> None:
             "RECIPIENTS": ["age1abc", "ssh-ed25519 AAAA"],
             "REQUIRE_ENCRYPTION": True,
             "TRUSTED_SIGNERS": ("ssh-ed25519 BBBB",),
+            "ANONYMIZE": {"auth.User.email": "gestore.anonymize.email", "a.B.c": rewrite},
+            "ANONYMIZE_SALT": "sixteen letters!",
         }
     )
     assert settings == conf.Settings(
@@ -65,7 +68,10 @@ def test_every_entry() -> None:
         recipients=("age1abc", "ssh-ed25519 AAAA"),
         require_encryption=True,
         trusted_signers=("ssh-ed25519 BBBB",),
+        anonymize={"auth.User.email": email, "a.B.c": rewrite},
+        anonymize_salt="sixteen letters!",
     )
+    assert "sixteen letters!" not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +125,12 @@ def test_every_entry() -> None:
         ({"REWRITERS": {"a.B": rewrite}}, "GESTORE[\"REWRITERS\"]: 'a.B' is no app.Model.field."),
         ({"REWRITERS": {"a.B.c": "no.such.function"}}, "GESTORE[\"REWRITERS\"]['a.B.c']: "),
         ({"REWRITERS": {"a.B.c": 7}}, "GESTORE[\"REWRITERS\"]['a.B.c'] cannot be called."),
+        ({"ANONYMIZE": []}, 'GESTORE["ANONYMIZE"] must be a dictionary.'),
+        ({"ANONYMIZE": {"a.B": rewrite}}, "GESTORE[\"ANONYMIZE\"]: 'a.B' is no app.Model.field."),
+        ({"ANONYMIZE": {"a.B.c": "gestore.anonymize.e"}}, "GESTORE[\"ANONYMIZE\"]['a.B.c']: "),
+        ({"ANONYMIZE": {"a.B.c": None}}, "GESTORE[\"ANONYMIZE\"]['a.B.c'] cannot be called."),
+        ({"ANONYMIZE_SALT": b"bytes of a salt!"}, 'GESTORE["ANONYMIZE_SALT"] must be a text of'),
+        ({"ANONYMIZE_SALT": "short"}, 'GESTORE["ANONYMIZE_SALT"] must be a text of at least 16'),
     ],
 )
 def test_wrong_entry_is_named(setting: Any, named: str) -> None:

@@ -67,7 +67,11 @@ def anonymized(wanted: Anonymize, graph: Graph, reader: Reader, closure: Closure
             hint="See which columns of text there are with --strict-anonymize.",
         )
     replacements = Anonymizing.of(
-        graph, _here(graph, settings), _salt(settings.anonymize_salt), reader.generic_target
+        graph,
+        _here(graph, settings),
+        _salt(settings.anonymize_salt),
+        reader.generic_target,
+        is_loose=reader.connection.vendor == "mysql",
     )
     findings = list(_external(replacements, closure, is_kept=bool(settings.anonymize_salt)))
     if wanted.is_strict:

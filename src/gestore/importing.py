@@ -229,6 +229,7 @@ class _Import:
 
     def run(self) -> ImportReport:
         self._check_schema()
+        self.findings.extend(anonymized_findings(self.manifest))
         self._stop_if(Severity.ERROR, "Nothing was imported: the archive does not fit this site.")
         memory = self._memory()
         # Two imports of one archive come one after the other: the second finds everything there.
@@ -378,6 +379,7 @@ class _Import:
             )
         )
         self.findings.extend(key_overflows(self.graph, self.writer, examination))
+        self.findings.extend(self._anonymized_overrides(examination))
         self._write_resolutions()
         self._stop_if(Severity.ERROR, "Nothing was imported: the archive has errors.")
         self._stop_if(
@@ -386,6 +388,26 @@ class _Import:
             _advice(self.options.on_conflict),
         )
         return examination
+
+    def _anonymized_overrides(self, examination: Examination) -> Iterator[Finding]:
+        """Rows here would take values that are nobody's: only where their model is named."""
+        named = {self.graph.table(label).name for label in self.options.strategies}
+        if self.options.on_conflict is not Strategy.OVERRIDE:
+            return
+        for name, entry in self.manifest.tables.items():
+            verdict = examination.verdicts.get(name)
+            columns = [n for n, column in entry.columns.items() if column.is_anonymized]
+            if not columns or name in named or verdict is None or not len(verdict.overridden):
+                continue
+            label, count = self.graph.tables[name].label, len(verdict.overridden)
+            yield Finding(
+                "anonymized-override",
+                Severity.ERROR,
+                label,
+                f"{count:,} {'row' if count == 1 else 'rows'} here would lose what is in "
+                f"{', '.join(columns)}: the archive is anonymized and has other values.",
+                f"If that is meant, name the model: --on-conflict {label}=override",
+            )
 
     def _rows(self) -> Iterator[ArchivedRow]:
         """The archive's rows from the beginning, under their names here."""
@@ -509,6 +531,18 @@ class _Import:
             findings=self.findings,
             is_dry_run=self.options.dry_run,
             number=number,
+        )
+
+
+def anonymized_findings(manifest: Manifest) -> Iterator[Finding]:
+    """An archive that holds other values than its source says so."""
+    labels = manifest.anonymized
+    if labels:
+        yield Finding(
+            "anonymized",
+            Severity.WARNING,
+            "",
+            f"The archive is anonymized: other values stand in the place of {', '.join(labels)}.",
         )
 
 

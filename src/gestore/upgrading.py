@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -69,6 +69,7 @@ def upgraded(
         upgrade.leave(roots, name)
         with open_archive(name, conf.load().max_archive_bytes) as opened:
             opened.name = archive.name
+            opened.manifest = _with_anonymized(opened.manifest, archive.manifest, way.renamed)
             yield opened
 
 
@@ -172,6 +173,28 @@ class _Upgrade:
             for keys in batches(walk_done.reader.all_keys(table), _BATCH_KEYS):
                 closure.taken_of(table.name).add(Status.SHARED, keys)
         closure.settle()
+
+
+def _with_anonymized(manifest: Manifest, old: Manifest, renamed: Mapping[str, str]) -> Manifest:
+    """The manifest, with the columns named that have other values than at the source: those of the
+    same name, and of what came since all but keys: it may be made of them."""
+    if not old.anonymized:
+        return manifest
+    before = {renamed.get(name, name): entry.columns for name, entry in old.tables.items()}
+    tables = {}
+    for name, entry in manifest.tables.items():
+        known = before.get(name, {})
+        columns = {
+            column: replace(
+                told,
+                is_anonymized=known[column].is_anonymized
+                if column in known
+                else column not in entry.key,
+            )
+            for column, told in entry.columns.items()
+        }
+        tables[name] = replace(entry, columns=columns)
+    return replace(manifest, tables=tables)
 
 
 def _check_models(manifest: Manifest, graph: Graph) -> None:

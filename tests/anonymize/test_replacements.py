@@ -41,7 +41,7 @@ def test_any_text_is_replaced_within_the_column(
         seed = Seed(b"salt", max_length=length, is_unique=is_unique)
         made = replacement(value[:length], seed)
         assert isinstance(made, str)
-        assert len(made) <= length or replacement is anonymize.uuid
+        assert len(made) <= length
         assert made == replacement(value[:length], seed)
 
 
@@ -52,6 +52,36 @@ def test_unique_values_stay_unique(replacement: Replacement) -> None:
     seed = Seed(b"salt", max_length=60, is_unique=True)
     values = [f"person {n}" for n in range(20_000)]
     assert len({replacement(value, seed) for value in values}) == len(values)
+
+
+@pytest.mark.parametrize("replacement", [anonymize.shape, anonymize.phone])
+def test_short_codes_change_places_with_one_another(replacement: Replacement) -> None:
+    """All codes there are: each becomes one of them, and no two the same."""
+    seed = Seed(b"salt", max_length=4, is_unique=True)
+    values = [f"{letter}-{n:02}" for letter in "abcXYZ" for n in range(100)]
+    made = [str(replacement(value, seed)) for value in values]
+    assert len({code.casefold() for code in made}) == len(values)
+    assert all(re.fullmatch("[a-z]-[0-9]{2}|[A-Z]-[0-9]{2}", code) for code in made)
+    assert all(
+        value[0].isupper() == code[0].isupper() for value, code in zip(values, made, strict=True)
+    )
+    numbers = [f"{n:03}" for n in range(1_000)]
+    assert sorted(str(replacement(number, seed)) for number in numbers) == numbers
+    assert [replacement(number, seed) for number in numbers] != numbers
+
+
+@given(st.sets(st.text(max_size=12), min_size=2, max_size=50))
+def test_any_short_texts_stay_unlike(values: set[str]) -> None:
+    seed = Seed(b"salt", is_unique=True)
+    assert len({anonymize.shape(value, seed) for value in values}) == len(values)
+
+
+@given(st.integers(2, 10**6), st.data())
+def test_shuffled_numbers_stay_in_bounds(below: int, data: st.DataObject) -> None:
+    some = data.draw(st.sets(st.integers(0, below - 1), min_size=2, max_size=20))
+    made = {SEED.shuffled(number, below, "") for number in some}
+    assert len(made) == len(some)
+    assert all(0 <= number < below for number in made)
 
 
 @pytest.mark.parametrize("replacement", [*TEXTS, anonymize.date])
@@ -73,7 +103,9 @@ def test_formats() -> None:
     assert len(str(anonymize.text("x" * 5_000, SEED))) == 5_000
     assert not is_password_usable(str(anonymize.password("pbkdf2_sha256$1$x$y", SEED)))
     assert isinstance(anonymize.uuid(UUID(int=7), SEED), UUID)
-    assert UUID(str(anonymize.uuid("00000000-0000-0000-0000-000000000007", SEED))).version == 4
+    as_text = str(anonymize.uuid("00000000-0000-0000-0000-000000000007", SEED))
+    assert UUID(as_text) == anonymize.uuid(UUID(int=7), SEED)
+    assert anonymize.uuid(UUID(int=7).hex, SEED) == UUID(as_text).hex
     assert anonymize.keep("Ada", SEED) == "Ada"
 
 

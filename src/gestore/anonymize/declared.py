@@ -52,6 +52,8 @@ _ROOM: Mapping[Replacement, int] = {
     replacements.password: 13,
     replacements.uuid: 32,
 }
+# How collations end that tell upper from lower case.
+_EXACT = ("_bin", "_cs")
 _FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError, RecursionError)
 
 
@@ -80,12 +82,17 @@ class Replacing:
 
 @dataclass(frozen=True, slots=True)
 class Anonymizing:
-    """The declared replacements, by table and column; pointers follow what they point at."""
+    """The declared replacements, by table and column; pointers follow what they point at.
+
+    With `is_loose` the database takes a pointer for what it points at even where upper and lower
+    case differ, unless a column says otherwise.
+    """
 
     by_column: Mapping[tuple[str, str], Replacement]
     seed: Seed
     graph: Graph
     target_of: TargetOf
+    is_loose: bool
     _made: dict[tuple[str, str], Replace | None] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -95,6 +102,8 @@ class Anonymizing:
         declared: Mapping[str, Replacement],
         salt: bytes,
         target_of: TargetOf = lambda _: "",
+        *,
+        is_loose: bool = False,
     ) -> Anonymizing:
         """Read the setting's labels; `ConfigurationError` names the one that is wrong."""
         by_column = {}
@@ -105,7 +114,7 @@ class Anonymizing:
                 raise _wrong(label, "there is no such model or field")
             _check(graph, table, name, label, replacement)
             by_column[table.name, name] = replacement
-        return cls(by_column, Seed(salt), graph, target_of)
+        return cls(by_column, Seed(salt), graph, target_of, is_loose)
 
     # What is replaced -------------------------------------------------------------------------
 
@@ -224,7 +233,10 @@ class Anonymizing:
         inner = getattr(column.leaf, "base_field", None)
         part = replace(seed, max_length=getattr(inner, "max_length", None) or 0)
         number = replace(part, max_length=0, is_unique=False)
-        one = _OneValue(table, column, replacement, seed, part, number)
+        is_loose = self.is_loose and _is_pointed_at(self.graph, *source)
+        if str(getattr(source[0].column(source[1]).leaf, "db_collation", "")).endswith(_EXACT):
+            is_loose = False
+        one = _OneValue(table, column, replacement, seed, part, number, is_loose)
         if column.kind in _NESTED or column.kind is Kind.CUSTOM:
             return lambda values: [*map(one, values)]
 
@@ -233,11 +245,6 @@ class Anonymizing:
 
 def _seed_of(graph: Graph, table: Table, name: str, seed: Seed) -> Seed:
     column = table.column(name)
-    is_pointed_at = any(
-        relation.is_generic or name in relation.target_columns
-        for relation in graph.pointing_at(table.name)
-        if not relation.is_generic or table.key_names == (name,)
-    )
     is_unique = name in table.key_names or any(
         # A constraint that names no column may be of any: only the database could say.
         name in unique.columns or not unique.columns
@@ -248,7 +255,14 @@ def _seed_of(graph: Graph, table: Table, name: str, seed: Seed) -> Seed:
         max_length=getattr(column.leaf, "max_length", None) or 0,
         is_unique=is_unique,
         # What is pointed at cannot be nothing.
-        is_nullable=column.is_nullable and not is_pointed_at,
+        is_nullable=column.is_nullable and not _is_pointed_at(graph, table, name),
+    )
+
+
+def _is_pointed_at(graph: Graph, table: Table, name: str) -> bool:
+    return any(
+        table.key_names == (name,) if relation.is_generic else name in relation.target_columns
+        for relation in graph.pointing_at(table.name)
     )
 
 
@@ -263,10 +277,14 @@ class _OneValue:
     part: Seed
     """Of a part of a document or list, whose length is none of the column's."""
     number: Seed
+    is_loose: bool
+    """Whether values are the same that differ in upper and lower case, or in spaces at the end."""
 
     def __call__(self, value: Value) -> Value:
         if value is None:
             return None
+        if self.is_loose and isinstance(value, str):
+            value = value.casefold().rstrip(" ")
         try:
             made = self._made(value)
         except _FAILURES as error:
@@ -279,7 +297,7 @@ class _OneValue:
         made: dict[Value, Value] = {}
         replacement, seed, most = self.replacement, self.seed, self.seed.max_length or sys.maxsize
         for value in set(values):
-            if type(value) is str:
+            if type(value) is str and not self.is_loose:
                 try:
                     new = replacement(value, seed)
                 except _FAILURES as error:

@@ -44,6 +44,7 @@ _LOREM = (
     "voluptate velit esse cillum dolore eu fugiat nulla pariatur excepteur sint occaecat "
     "cupidatat non proident sunt in culpa qui officia deserunt mollit anim id est laborum "
 )
+_WORDS = (0, *(place + 1 for place, letter in enumerate(_LOREM[:-1]) if letter == " "))
 _LONG = 4_000
 _PAGES = _LOREM * (_LONG // len(_LOREM) + 2)
 
@@ -133,7 +134,7 @@ def _permuted(text: str, folded: str, places: Sequence[int], seed: Seed) -> str:
 def text(value: Value, seed: Seed) -> Value:
     """Words without a meaning, as long as the text was."""
     length = len(str(value))
-    start = seed.number(value, len(_LOREM))
+    start = _WORDS[seed.number(value, len(_WORDS))]
     if length <= _LONG:
         made = _PAGES[start : start + length]
     else:
