@@ -11,6 +11,7 @@ import sys
 
 from benchmarks import (
     acceptance,
+    anonymized,
     concurrency,
     conflicts,
     keys,
@@ -40,7 +41,7 @@ def _arguments() -> argparse.Namespace:
         nargs="?",
         choices=[
             *(*_TENANT, "all", "trips", "keys", "conflicts", "concurrency", "removal"),
-            "storages",
+            *("anonymized", "storages"),
         ],
         default="tenant",
         help="tenant: out, in and away, beside hand-written SQL and Django (default), with needle: "
@@ -48,8 +49,9 @@ def _arguments() -> argparse.Namespace:
         "alone with --only; trips: out and in again; keys: bytes a key in memory; all: these two; "
         "conflicts: the check of an import into a library that is full of other people's "
         "rows; concurrency: an import beside sixteen writers, on a server; removal: "
-        "deleteobjects at once and in batches; storages: an archive of 300 MB into S3, Google's "
-        "and Azure's, and back, by their emulators",
+        "deleteobjects at once and in batches; anonymized: an export with --anonymize beside one "
+        "without, searched and imported; storages: an archive of 300 MB into S3, Google's and "
+        "Azure's, and back, by their emulators",
     )
     parser.add_argument(
         "--database",
@@ -174,6 +176,26 @@ def _removal(options: argparse.Namespace, sections: dict[str, str]) -> bool:
     return holds
 
 
+def _anonymized(options: argparse.Namespace, sections: dict[str, str]) -> bool:
+    sizes = options.rows or [anonymized.QUICK_ROWS if options.quick else anonymized.ROWS]
+    holds = True
+    for database in options.database:
+        title = report.ANONYMIZED_TITLES[database]
+        found = [
+            anonymized.run(
+                database,
+                rows,
+                options.repeat or tenant.ROUNDS,
+                lambda text, t=title: _say(f"{t}, {text}"),
+            )
+            for rows in sizes
+        ]
+        sections[title] = tenant_report.anonymized_section(found, tenant.versions(database))
+        print(f"\n{title}\n\n{sections[title]}", flush=True)
+        holds = holds and all(b.holds for each in found for b in acceptance.anonymized_bounds(each))
+    return holds
+
+
 def _keys(options: argparse.Namespace, sections: dict[str, str]) -> bool:
     costs = keys.measure(_QUICK_KEYS if options.quick else _KEYS)
     sections[report.KEYS_TITLE] = report.keys_section(costs)
@@ -214,7 +236,12 @@ def _tenant_parts(options: argparse.Namespace, sections: dict[str, str]) -> bool
     return holds
 
 
-_ALONE = {"conflicts": _conflicts, "removal": _removal, "storages": _storages}
+_ALONE = {
+    "conflicts": _conflicts,
+    "removal": _removal,
+    "anonymized": _anonymized,
+    "storages": _storages,
+}
 
 
 def main() -> int:

@@ -24,10 +24,12 @@ STORAGES_TITLE = "Archives in storages"
 TENANT_TITLES = {name: f"A tenant: {title}" for name, title in TITLES.items()}
 SPARSE_TITLES = {name: f"A needle: {title}" for name, title in TITLES.items()}
 NARROW_TITLE = "Ten million keys"
+ANONYMIZED_TITLES = {name: f"Anonymized: {title}" for name, title in TITLES.items()}
 _ORDER = [
     *TENANT_TITLES.values(),
     *SPARSE_TITLES.values(),
     NARROW_TITLE,
+    *ANONYMIZED_TITLES.values(),
     *TITLES.values(),
     *CONFLICTS_TITLES.values(),
     *REMOVAL_TITLES.values(),
@@ -50,6 +52,9 @@ MariaDB for all its clients). Every result is held against SQL: the archive valu
 that came by a digest of each table, those of the others likewise. Django's serializer is WRONG as
 it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead to.
 *A needle* is such a tenant of 1,000 rows among ever more of others.
+*Anonymized* (`python -m benchmarks anonymized`) is the tenant once more: it leaves plainly and with
+`--anonymize` in turn. The whole file is searched for every value of a declared column, and arrives
+on a site without the tenant and beside another one under the same keys.
 
 The other sections are about a language of the demo library, with all its books, their copies,
 reviews and notes, and what those point at. Every command is a process of its own. Its

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from benchmarks import acceptance
+from benchmarks.anonymized import Anonymized
 from benchmarks.narrow import Narrow
 from benchmarks.report import _made_with, table
 from benchmarks.sparse import TENANT, Needle
@@ -54,6 +55,31 @@ def _table(figures: Sequence[Figures], rows: int) -> list[str]:
     ]
     told = table([*head, "runs", "result"], made)
     return told if not wrong else [*told, "", *(f"- {line}" for line in wrong)]
+
+
+def anonymized_section(found: Sequence[Anonymized], versions: Mapping[str, str]) -> str:
+    """Both exports of each size, what was searched for, and whether the bounds hold."""
+    made = [
+        [
+            f"{each.rows:,}",
+            *(
+                f"{median(run.seconds for run in runs):.2f}"
+                for runs in (each.plain, each.anonymized)
+            ),
+            f"{each.times:.2f}",
+            f"{each.cpu_times:.2f}",
+            f"{max(run.peak_mb for run in each.anonymized):.0f}",
+            f"{len(each.plain)}",
+            f"{each.searched:,}",
+            "WRONG" if each.wrong else "right",
+        ]
+        for each in found
+    ]
+    head = ["rows", "plain s", "anonymized s", "×", "× its CPU", "peak MB", "runs", "values sought"]
+    lines = [_made_with(versions), "", *table([*head, "result"], made), ""]
+    lines += [f"- WRONG: {each.wrong}." for each in found if each.wrong]
+    lines += [f"- {b.told}" for each in found for b in acceptance.anonymized_bounds(each)]
+    return "\n".join(lines)
 
 
 def _ratio(one: float, other: float | None) -> str:
