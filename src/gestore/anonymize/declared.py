@@ -127,7 +127,9 @@ class Anonymizing:
         generic = [
             (relation.content_type, relation.columns[0])
             for relation in self.graph.pointing_from(table.name)
-            if relation.is_generic and self._has_replaced_keys()
+            if relation.is_generic
+            and table.column(relation.columns[0]).kind in _KEYS
+            and self._has_replaced_keys()
         ]
         return Replacing(table, columns, generic, self._pointed)
 

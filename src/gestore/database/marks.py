@@ -37,13 +37,16 @@ class Marked:
 
     def replaced(self, lines: bytes) -> bytes:
         """The lines with other values and no marks."""
-        written = lines.decode()
+        # In bytes: as text, one wide character makes all of it four times as large.
         for mark, replace, texts in self._columns:
-            first, *parts = written.split(f'"{mark.before}')
-            after = f'{mark.after}"'
+            first, *parts = lines.split(utf8(f'"{mark.before}'))
+            if not parts:
+                continue
+            after = utf8(f'{mark.after}"')
             pairs = [part.split(after, 1) for part in parts]
-            escaped = '","'.join([value for value, _ in pairs])
-            values = json.loads(f'["{escaped}"]') if pairs else []
-            made = zip(map(str, texts(replace(values))), (rest for _, rest in pairs), strict=True)
-            written = first + "".join(chain.from_iterable(made))
-        return utf8(written)
+            values = json.loads(b'["' + b'","'.join([value for value, _ in pairs]) + b'"]')
+            # A piece of JSON has no newline of its own.
+            made = utf8("\n".join(map(str, texts(replace(values))))).split(b"\n")
+            rests = (rest for _, rest in pairs)
+            lines = first + b"".join(chain.from_iterable(zip(made, rests, strict=True)))
+        return lines
