@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import acceptance, tenant
+from benchmarks import acceptance, anonymized, tenant
 from benchmarks.tenant import LIMIT, MODEL_DELETE, OURS, OURS_REMAP, SERIALIZER, Figures, Run, Site
 
 ROWS = 200
@@ -42,6 +44,27 @@ def test_what_django_loses_is_called_wrong(figures: dict[tuple[str, str], Figure
     # Microseconds, and comments that only a generic key leads to.
     assert "school.submission: values" in figures["export", SERIALIZER].wrong
     assert figures["delete", MODEL_DELETE].wrong.startswith("school_comment: +")
+
+
+def test_what_anonymizing_left_is_found(tmp_path: Path) -> None:
+    found = anonymized.run("sqlite", ROWS, 1, lambda _: None)
+    assert (found.wrong, found.searched > 100, len(found.plain)) == ("", True, 1)
+    assert [bound.holds for bound in acceptance.anonymized_bounds(found)][1]
+    columns = {"mail": {"anonymized": True}, "note": {}}
+    manifest = json.dumps({"tables": {"school.user": {"columns": columns}}})
+
+    def searched(mail: str, note: str) -> str:
+        files = []
+        for name, (one, other) in {"a": ("ada@example.org", "none"), "b": (mail, note)}.items():
+            row = {"model": "school.user", "pk": 1, "fields": {"mail": one, "note": other}}
+            files.append(tmp_path / name)
+            files[-1].write_text(f"{manifest}\n{json.dumps(row)}\n")
+        return anonymized._searched(files[0], files[1])[1]
+
+    assert searched("k3@example.com", "none") == ""
+    assert "has mail of another row" in searched("ada@example.org", "none")
+    assert "is not as it was" in searched("k3@example.com", "some")
+    assert "line 2 has a value" in searched("was ada@example.org", "none")
 
 
 def _contender(site: Site, operation: str, name: str) -> tenant.Contender:

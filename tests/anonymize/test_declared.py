@@ -121,6 +121,7 @@ def test_undecided_texts_are_named() -> None:
         ("auth.User.id", anonymize.shape, "is a key, and only keys of text and UUIDs can be"),
         ("auth.Permission.content_type", anonymize.keep, "is a pointer"),
         ("zoo.NoteByChar.object_id", anonymize.shape, "is a pointer"),
+        ("zoo.Identifiers.address", anonymize.shape, "holds addresses of machines"),
         ("zoo.Continent.code", anonymize.token, "holds 2 characters, and token needs 12"),
         ("zoo.Passport.number", anonymize.email, "holds 20 characters, and email needs 24"),
     ],

@@ -214,6 +214,27 @@ def test_refusals_say_what_is_missing(
     assert ALIAS not in connections
 
 
+def test_upgraded_archive_is_as_anonymized_as_before(
+    then: tuple[str, dict[str, list[dict[str, Any]]]],
+) -> None:
+    """What came since may be made of what was replaced: it counts as replaced."""
+    archive, _ = then
+
+    def anonymized(manifest: dict[str, Any]) -> None:
+        manifest["tables"]["moved.keeper"]["columns"]["name"]["anonymized"] = True
+
+    other = edited(archive, anonymized)
+    (said,) = [
+        finding
+        for finding in import_objects(other, ImportOptions(upgrade=True, dry_run=True)).findings
+        if finding.code == "anonymized"
+    ]
+    assert {"moved.Keeper.name", "moved.Keeper.initials", "moved.Address.street"} <= set(
+        said.message.rstrip(".").rpartition(" of ")[2].split(", ")
+    )
+    assert "moved.Keeper.id" not in said.message
+
+
 def test_command_upgrades(then: tuple[str, dict[str, list[dict[str, Any]]]]) -> None:
     archive, lived = then
     call_command("importobjects", archive, "--upgrade", "--dry-run", stdout=io.StringIO())

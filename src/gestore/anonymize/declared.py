@@ -52,6 +52,7 @@ _ROOM: Mapping[Replacement, int] = {
     replacements.password: 13,
     replacements.uuid: 32,
 }
+_ADDRESSES = ("GenericIPAddressField", "IPAddressField")
 # How collations end that tell upper from lower case.
 _EXACT = ("_bin", "_cs")
 _FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError, RecursionError)
@@ -423,6 +424,8 @@ def _check(graph: Graph, table: Table, name: str, label: str, replacement: Repla
         return
     if name in table.key_names and table.column(name).kind not in _KEYS:
         raise _wrong(label, "is a key, and only keys of text and UUIDs can be replaced")
+    if table.column(name).type_name in _ADDRESSES and replacement in _OF_PARTS:
+        raise _wrong(label, "holds addresses of machines: no built-in makes one")
     seed = _seed_of(graph, table, name, Seed(b""))
     room = _ROOM.get(replacement, 0)
     if seed.is_unique and seed.max_length and seed.max_length < room:
