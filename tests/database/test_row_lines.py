@@ -178,6 +178,7 @@ def _replacements(reader: Reader) -> dict[str, Any]:
         for table in reader.graph.tables.values()
         for column in table.columns
         if column.kind in (Kind.TEXT, Kind.JSON, Kind.UUID)
+        and column.type_name != "GenericIPAddressField"
         and (table.name, column.name) not in pointers
     }
 

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.db.backends.signals import connection_created
+from django.test import override_settings
 
 import gestore
 from gestore.database.dialect import Condition

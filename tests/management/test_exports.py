@@ -143,6 +143,7 @@ def test_report(here: Path) -> None:
         "rows": closing["rows"],
         "owned": report["owned"],
         "shared": report["shared"],
+        "anonymized": [],
         "findings": [],
     }
     assert report["owned"]["demoapp.Book"] == 1
