@@ -479,12 +479,12 @@ def test_another_encoding_is_not_for_the_database(reader: Reader, inserter: Inse
 def test_names_that_the_database_would_cut_are_not_for_it(reader: Reader) -> None:
     table = reader.graph.table("zoo.Floats")
     plain = {column.name for column in table.columns}
-    assert reader.dialect.row_statements(table, plain) is not None
+    assert reader.dialect.row_statements(table, plain, {}) is not None
     last = table.columns[-1]
     long = replace(last, name="é" * 32)
     renamed = replace(table, columns=(*table.columns[:-1], long))
-    assert reader.dialect.row_statements(renamed, plain | {long.name}) is None
-    assert reader.dialect.row_statements(table, plain - {last.name}) is None
+    assert reader.dialect.row_statements(renamed, plain | {long.name}, {}) is None
+    assert reader.dialect.row_statements(table, plain - {last.name}, {}) is None
 
 
 @pytest.mark.skipif(VENDOR != "postgresql", reason="asked of PostgreSQL only")

@@ -86,7 +86,7 @@ def test_anonymized_archive_is_the_same(home: Placed, tmp_path: Path) -> None:
             )
             found.append(Path(name).read_bytes())
     assert found[0] == found[1]
-    assert b"xxxxxxxxxxxx" not in found[0]
+    assert b"x" * 300 not in found[0]
 
 
 @on_postgresql
