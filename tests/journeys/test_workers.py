@@ -72,7 +72,7 @@ def test_archive_is_the_same_byte_for_byte(home: Placed, tmp_path: Path) -> None
 @on_postgresql
 def test_anonymized_archive_is_the_same(home: Placed, tmp_path: Path) -> None:
     """Long rows, documents and all: the values are replaced here, whoever read them."""
-    columns = ("Texts.long", "Documents.document", "Menagerie.name")
+    columns = ("Texts.long", "Documents.document", "Documents.required", "Menagerie.name")
     setting = {
         "ANONYMIZE": {f"zoo.{column}": "gestore.anonymize.shape" for column in columns},
         "ANONYMIZE_SALT": "a salt that is kept",
