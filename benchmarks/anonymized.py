@@ -41,17 +41,20 @@ class Anonymized:
 
     @property
     def times(self) -> float:
-        """By how much it is slower: of the medians."""
-        return median(r.seconds for r in self.anonymized) / median(r.seconds for r in self.plain)
+        """By how much it is slower: round by round, as what else the machine does then slows both;
+        the median of the rounds."""
+        rounds = zip(self.anonymized, self.plain, strict=True)
+        return median(one.seconds / other.seconds for one, other in rounds)
 
     @property
     def cpu_times(self) -> float:
         """The same of processor time, the server's included where it is known."""
-        one, other = (
-            median(r.client_cpu + (r.server_cpu or 0.0) for r in runs)
-            for runs in (self.anonymized, self.plain)
-        )
-        return one / other
+        rounds = zip(self.anonymized, self.plain, strict=True)
+        return median(_cpu(one) / _cpu(other) for one, other in rounds)
+
+
+def _cpu(run: Run) -> float:
+    return run.client_cpu + (run.server_cpu or 0.0)
 
 
 def run(vendor: str, rows: int, rounds: int, say: Say) -> Anonymized:

@@ -53,8 +53,9 @@ that came by a digest of each table, those of the others likewise. Django's seri
 it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead to.
 *A needle* is such a tenant of 1,000 rows among ever more of others.
 *Anonymized* (`python -m benchmarks anonymized`) is the tenant once more: it leaves plainly and with
-`--anonymize` in turn. The whole file is searched for every value of a declared column, and arrives
-on a site without the tenant and beside another one under the same keys.
+`--anonymize` in turn; "×" is the median of the rounds' own ratios. The whole file is searched for
+every value of a declared column, and arrives on a site without the tenant and beside another one
+under the same keys.
 
 The other sections are about a language of the demo library, with all its books, their copies,
 reviews and notes, and what those point at. Every command is a process of its own. Its
