@@ -36,7 +36,7 @@ _PIECE_BYTES = 1 << 18
 # Far more than a closing line takes that names every model of a project.
 _END_BYTES = 1 << 20
 # Rows of one model are handed out together, up to so many of them and so many characters.
-LOT_ROWS = 5_000
+LOT_ROWS = 2_000
 _LOT_WIDTH = 4_000_000
 _NO_MARKS: Mapping[str, Any] = {}
 
