@@ -41,7 +41,13 @@ BY_NAME = {"django_content_type": ("app_label", "model")}
 READERS = "auth_user"
 
 # What changes beside the rows: Gestore's own records, and counters, which never go back.
-NOT_ROWS = ("gestore_import", "gestore_import_keys", "gestore_removal", "sqlite_sequence")
+NOT_ROWS = (
+    "gestore_import",
+    "gestore_import_keys",
+    "gestore_import_files",
+    "gestore_removal",
+    "sqlite_sequence",
+)
 
 Row = dict[str, Any]
 # Every row of a database, whole, by table.

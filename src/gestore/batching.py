@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,9 +84,11 @@ def remove_in_batches(
     batches: Batches,
     progress: Progress,
     clock: Callable[[], datetime],
+    last: Callable[[], Iterable[Finding]] = tuple,
 ) -> tuple[Gone, Sequence[Finding]]:
-    """Remove, and bring the journal's record `number` to its end when all is proved. The counts of
-    all runs come back, and what is left and why. `archive` are the words that lead to it."""
+    """Remove, and bring the journal's record `number` to its end when all is proved, and `last`,
+    what comes after the rows, is done. The counts of all runs come back, and what is left and
+    why. `archive` are the words that lead to it."""
     connection = removing.connection
     throttle = Throttle(
         batches.limits,
@@ -99,6 +101,8 @@ def remove_in_batches(
     steps = Stepwise(removing, number, pace, throttle, progress)
     with quiet(connection), _resumable(steps, resume_words(archive, connection.alias)):
         gone, left = steps.run()
+        if not stands_in_the_way(left):
+            left.extend(last())
         if not stands_in_the_way(left):
             with loading(connection, keep=True):
                 journal.end(journal.locked(connection.alias, number), clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,7 +40,7 @@ from .errors import (
     Severity,
     UsageError,
 )
-from .exporting import Clock, now, walked_rows, write_walked
+from .exporting import Clock, now, owned_keys, walked_rows, write_walked
 from .keeping import Keeper, Keeping
 from .memory import person
 from .planning import Walked, WalkOptions, opened, plan_findings
@@ -53,6 +53,15 @@ from .removing import Gone, Removing, check_unchanged, remove_at_once, site_zone
 from .rows import JsonValue, Key
 from .schema.table import Table
 from .sweeping import Doubt, Sweep, refuse_differing, sweep_of, swept
+from .uploads import (
+    Cleared,
+    Named,
+    Packing,
+    check_databases,
+    cleared,
+    rows_are_gone,
+    staying_findings,
+)
 from .version import __version__
 from .walk.closure import Closure, Status
 from .walk.keys import KeySet, PackedUUIDs
@@ -67,6 +76,9 @@ class DeleteOptions:
     `is_unarchived` must say that it is meant. `keeping` says where it lies and who may open it:
     with an identity that does, an encrypted archive is read again row by row, else byte by byte.
     `receipt` names a file.
+
+    With `with_files` the archive is a `.tar` with the uploaded files that the rows name, and these
+    go, after the commit, unless another row names them.
 
     `commit_every` rows at most are removed in one transaction, each of about `batch_seconds`, and
     the `limits` are looked at between them; 0: all in one.
@@ -83,12 +95,14 @@ class DeleteOptions:
     batch_seconds: float = BATCH_SECONDS
     limits: Limits = field(default_factory=Limits)
     keeping: Keeping = field(default_factory=Keeping)
+    with_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePlan:
-    """What would go, what would change, what stays: rows by model label; and the findings, blockers
-    among them. `fingerprint` is the same for the same rows."""
+    """What would go, what would change, what stays: rows by model label; uploaded files that the
+    rows which go name, by field; and the findings, blockers among them. `fingerprint` is the same
+    for the same rows."""
 
     references: tuple[str, ...]
     database: str
@@ -98,6 +112,7 @@ class DeletePlan:
     staying_by_model: Mapping[str, int] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
     fingerprint: str = ""
+    files_by_field: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def row_count(self) -> int:
@@ -120,6 +135,7 @@ class DeletePlan:
             "changed": dict(self.changed_by_relation),
             "shared": dict(self.shared_by_model),
             "staying": dict(self.staying_by_model),
+            "files": dict(self.files_by_field),
             "findings": [finding.as_json() for finding in self.findings],
         }
 
@@ -127,7 +143,8 @@ class DeletePlan:
 @dataclass(frozen=True, slots=True)
 class DeleteReport:
     """What was deleted: the plan, rows by model label that went and that changed, the archive
-    (None without one), the receipt."""
+    (None without one), the receipt. `left` has what stays, rows and files, and files that were
+    nowhere to be archived."""
 
     plan: DeletePlan
     removed_by_model: Mapping[str, int]
@@ -135,6 +152,7 @@ class DeleteReport:
     archive: Written | None
     receipt: Receipt | None
     left: Sequence[Finding] = ()
+    files: Cleared | None = None
 
     @property
     def row_count(self) -> int:
@@ -153,6 +171,7 @@ class DeleteReport:
             "archive": self.archive.name if self.archive else "",
             "sha256": self.archive.sha256 if self.archive else "",
             "receipt": self.receipt.as_json() if self.receipt else None,
+            "left": [finding.as_json() for finding in self.left],
         }
 
 
@@ -160,10 +179,12 @@ def plan_deletion(
     references: Sequence[str],
     options: WalkOptions | None = None,
     *,
+    with_files: bool = False,
     progress: Progress | None = None,
 ) -> DeletePlan:
     """Plan a deletion; nothing is written. The findings may hold blockers (`plan.blockers`)."""
-    with _planned(references, options or WalkOptions(), progress or Silence()) as planned:
+    walk_options, listener = options or WalkOptions(), progress or Silence()
+    with _planned(references, walk_options, listener, with_files=with_files) as planned:
         return planned.plan
 
 
@@ -199,23 +220,31 @@ class _Planned:
 
 @contextmanager
 def _planned(
-    references: Sequence[str], options: WalkOptions, progress: Progress
+    references: Sequence[str], options: WalkOptions, progress: Progress, *, with_files: bool
 ) -> Iterator[_Planned]:
     with opened(references, options, skips_by_default=False) as site:
         progress.begin("Walking")
         removal = plan_removal(site.graph, site.roots, site.policies, options.follow, site.reader)
         progress.end()
         walk_done = site.walked(removal.closure)
-        yield _Planned(walk_done, removal, _plan(walk_done, removal, references))
+        plan = _plan(walk_done, removal, references, with_files=with_files)
+        yield _Planned(walk_done, removal, plan)
 
 
-def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> DeletePlan:
+def _plan(
+    walk_done: Walked, removal: Removal, references: Sequence[str], *, with_files: bool
+) -> DeletePlan:
     closure, tables = walk_done.closure, walk_done.graph.tables
     findings = Findings(removal.findings)
     findings.extend(plan_findings(walk_done))
-    going = _going(walk_done)
+    going = owned_keys(walk_done)
     findings.extend(Cascades(walk_done.reader).unknown(going))
     findings.extend(unindexed(walk_done.connection, walk_done.graph, going))
+    with Named() as named:
+        named.read(walk_done.reader, going)
+        files = named.counts()
+    if not with_files:
+        findings.extend(staying_findings(files))
     changed = {r.name: len(keys) for r, keys in removal.changed.items()}
     staying = removal.survivors.keys_by_table
     return DeletePlan(
@@ -231,6 +260,7 @@ def _plan(walk_done: Walked, removal: Removal, references: Sequence[str]) -> Del
         {tables[name].label: len(keys) for name, keys in sorted(staying.items())},
         findings,
         _fingerprint([*going.values(), *removal.changed.values()]),
+        files if with_files else {},
     )
 
 
@@ -286,6 +316,9 @@ class _Deletion:
         self.clock = clock
         self.keeper = Keeper(options.keeping)
         self.destination = self._destination()
+        self.named: Named
+        self.cleared: Cleared | None = None
+        self.number = 0
 
     def _destination(self) -> Destination | None:
         options = self.options
@@ -300,7 +333,9 @@ class _Deletion:
             return None
         if options.archive == "-":
             raise UsageError("The archive must be a file: it is read again before anything goes.")
-        destination = self.keeper.destination(options.archive, overwrite=options.overwrite)
+        destination = self.keeper.destination(
+            options.archive, overwrite=options.overwrite, with_files=options.with_files
+        )
         signer, trusted = destination.signer, self.keeper.trusted()
         if trusted is not None and not (signer and trusted.trusts(signer.public_key)):
             raise UsageError(
@@ -321,33 +356,47 @@ class _Deletion:
         if self.options.receipt:
             check_receipt(self.options.receipt)
         self._check_batches()
+        self._check_commit()
         if self.options.dry_run:
             with self._planned() as planned:
                 return DeleteReport(planned.plan, {}, {}, None, None)
         began = self.clock()
         shown = self._shown(confirm)
-        with Ledger() as ledger:
+        with Ledger() as ledger, Named() as self.named:
             ready = self._prepared(ledger, shown)
             entry = self._entry(ready, began)
             gone, left = self._remove(ready, entry)
-        receipt = receipt_of(entry, gone, left, self.options, self.clock())
-        return DeleteReport(ready.plan, gone.removed, gone.changed, ready.written, receipt, left)
+            missing = [*self.named.missing()] if ready.written is not None else []
+        receipt = receipt_of(entry, gone, left, self.options, self.clock(), self.cleared)
+        left = [*missing, *left]
+        return DeleteReport(
+            ready.plan, gone.removed, gone.changed, ready.written, receipt, left, self.cleared
+        )
 
     def _prepared(self, ledger: Ledger, shown: DeletePlan | None) -> _Ready:
-        """Plan and archive in one snapshot; of the walk no more than keys is kept."""
+        """Plan and archive in one snapshot; of the walk no more than keys is kept. Uploaded files
+        are archived after it: they have none."""
         is_free = self._is_free()
-        with self._planned() as planned:
-            _stop_if_blocked(planned.plan)
-            _stop_if_other(planned.plan, shown)
-            self.told(planned.plan)
-            removing = _removing(planned.walked, ledger, self.options)
-            written = self._archived(planned)
-            sweep = None
-            if is_free and not self.options.commit_every:
-                going, changed = _going(planned.walked), planned.removal.changed
-                sweep = sweep_of(removing, going, changed, self.progress)
-            if not self._is_readable or (sweep is None and written is None):
-                self._note_rows(planned, removing)
+        with ExitStack() as stack:
+            packing = None
+            if self.options.with_files and self.destination is not None:
+                packing = stack.enter_context(Packing(self.destination, self.named))
+            with self._planned() as planned:
+                _stop_if_blocked(planned.plan)
+                _stop_if_other(planned.plan, shown)
+                self.told(planned.plan)
+                removing = _removing(planned.walked, ledger, self.options)
+                written = self._archived(planned, packing)
+                if self.options.with_files and packing is None:
+                    self.named.read(planned.walked.reader, owned_keys(planned.walked))
+                sweep = None
+                if is_free and not self.options.commit_every:
+                    going, changed = owned_keys(planned.walked), planned.removal.changed
+                    sweep = sweep_of(removing, going, changed, self.progress)
+                if not self._is_readable or (sweep is None and written is None):
+                    self._note_rows(planned, removing)
+            if packing is not None and written is not None:
+                written = packing.pack(removing.graph, written, self.progress)
             return _Ready(planned.plan, planned.walked.closure, removing, written, sweep)
 
     def _is_free(self) -> bool:
@@ -355,7 +404,8 @@ class _Deletion:
         return database in connections and is_free(connections[database])
 
     def _planned(self) -> AbstractContextManager[_Planned]:
-        return _planned(self.references, self.options.walk, self.progress)
+        with_files = self.options.with_files
+        return _planned(self.references, self.options.walk, self.progress, with_files=with_files)
 
     def _shown(self, confirm: Confirm | None) -> DeletePlan | None:
         """The plan somebody said yes to; no transaction is open while they think."""
@@ -368,7 +418,7 @@ class _Deletion:
             raise GestoreError("Nothing was removed.")
         return plan
 
-    def _archived(self, planned: _Planned) -> Written | None:
+    def _archived(self, planned: _Planned, packing: Packing | None) -> Written | None:
         """Write the archive in the plan's own snapshot."""
         if self.destination is None:
             return None
@@ -380,6 +430,7 @@ class _Deletion:
             self.progress,
             self.clock,
             planned.removal.changed,
+            packing=packing,
         )
 
     def _note_rows(self, planned: _Planned, removing: Removing) -> None:
@@ -410,6 +461,18 @@ class _Deletion:
         self.progress.end()
         if not is_whole:
             raise _damaged(written)
+
+    def _check_commit(self) -> None:
+        """Files do not come back when a transaction is rolled back."""
+        options, database = self.options, self.options.walk.database
+        if not options.with_files or options.dry_run or database not in connections:
+            return
+        check_databases()
+        if not self._is_free():
+            raise UsageError(
+                "A transaction is open, and uploaded files go only when it is committed.",
+                hint="Call outside transaction.atomic(), or without files.",
+            )
 
     def _check_batches(self) -> None:
         options, database = self.options, self.options.walk.database
@@ -480,15 +543,38 @@ class _Deletion:
 
     def _remove(self, ready: _Ready, entry: journal.RemovalEntry) -> tuple[Gone, Sequence[Finding]]:
         gone = self._swept(ready, entry)
-        if gone is not None:
-            return gone, ()
-        removing = self._known(ready)
-        if self.options.commit_every:
-            return self._remove_in_batches(removing, entry)
+        if gone is None:
+            removing = self._known(ready)
+            if self.options.commit_every:
+                return self._remove_in_batches(removing, entry)
+            gone = self._removed_at_once(removing, entry)
+        return gone, self._cleared(ready.removing, entry) if self.options.with_files else ()
+
+    def _removed_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
-                return self._remove_at_once(removing, entry), ()
-        return self._remove_at_once(removing, entry), ()
+                return self._remove_at_once(removing, entry)
+        return self._remove_at_once(removing, entry)
+
+    def _cleared(self, removing: Removing, entry: journal.RemovalEntry) -> Sequence[Finding]:
+        """The files go, now that the rows are gone for good; then the deletion is at its end."""
+        alias = removing.connection.alias
+        how = "Gestore keeps no journal here: look which files are left."
+        if self.number:
+            words = self.options.keeping.words(self.options.archive)
+            how = f"Go on with:\n{resume_words(words, alias)}"
+        with rows_are_gone(how):
+            left = self._clear(removing)
+            if self.number and not stands_in_the_way(left):
+                with loading(removing.connection, keep=True):
+                    journal.end(journal.locked(alias, self.number), self.clock())
+        return left
+
+    def _clear(self, removing: Removing) -> Sequence[Finding]:
+        self.cleared, left = cleared(
+            removing.connection, removing.reader, self.named, self.progress
+        )
+        return left
 
     def _swept(self, ready: _Ready, entry: journal.RemovalEntry) -> Gone | None:
         """The fast way; None when the careful one has to be gone, and nothing was removed."""
@@ -518,7 +604,7 @@ class _Deletion:
             # The rows were not read when they were planned: they are now, if they are the same.
             with self._planned() as planned:
                 if planned.plan.fingerprint != ready.plan.fingerprint:
-                    going = _going(planned.walked)
+                    going = owned_keys(planned.walked)
                     refuse_differing(ready.sweep, ready.closure, going)
                 _stop_if_blocked(planned.plan)
                 _stop_if_other(planned.plan, ready.plan)
@@ -541,6 +627,7 @@ class _Deletion:
             self._batches,
             self.progress,
             self.clock,
+            last=lambda: self._clear(removing) if self.options.with_files else (),
         )
 
     def _remove_at_once(self, removing: Removing, entry: journal.RemovalEntry) -> Gone:
@@ -553,7 +640,11 @@ class _Deletion:
         if conf.is_installed() and journal.has_table(alias):
             record = journal.locked(alias, journal.begin(alias, entry))
             journal.add(record, removed=gone.removed, changed=gone.changed)
-            journal.end(record, self.clock())
+            if self.options.with_files and entry.archive:
+                # Its end is when the files are gone, too.
+                self.number = record.pk
+            else:
+                journal.end(record, self.clock())
 
 
 def receipt_of(
@@ -562,6 +653,7 @@ def receipt_of(
     left: Sequence[Finding],
     options: DeleteOptions,
     ended: datetime,
+    files: Cleared | None = None,
 ) -> Receipt:
     """The receipt, written if a file is named for it."""
     receipt = Receipt(
@@ -578,6 +670,7 @@ def receipt_of(
         is_proved=not stands_in_the_way(left),
         left=len(left),
         versions={"gestore": __version__, "django": django.get_version()},
+        files=None if files is None else files.as_json(),
     )
     if options.receipt:
         write_receipt(options.receipt, receipt)
@@ -594,10 +687,6 @@ def _removing(walk_done: Walked, ledger: Ledger, options: DeleteOptions) -> Remo
         [table.name for table in _owned(walk_done)],
         step_by_step=bool(options.commit_every),
     )
-
-
-def _going(walk_done: Walked) -> dict[str, KeySet]:
-    return {t.name: walk_done.closure.taken_of(t.name).owned for t in _owned(walk_done)}
 
 
 def _damaged(written: Written) -> ArchiveDamaged:

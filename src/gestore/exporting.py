@@ -6,6 +6,7 @@ import platform
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -25,17 +26,18 @@ from .archive.manifest import (
     Manifest,
     TableEntry,
 )
-from .archive.writer import Destination, Written, write_lines
+from .archive.writer import Destination, Written, write_aside, write_lines
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
 from .database.row_lines import RowLines
-from .errors import Finding, GestoreError, Refused, Severity
+from .errors import Finding, GestoreError, Refused, Severity, UsageError
 from .keeping import Keeper, Keeping
 from .planning import Walked, WalkOptions, plan_findings, walked
 from .progress import Progress, Silence
 from .rows import ArchivedRow, JsonValue
 from .schema.relation import Relation
 from .schema.table import Table
+from .uploads import Named, Packing
 from .version import __version__
 from .walk.closure import Status
 from .walk.keys import KeySet
@@ -70,6 +72,7 @@ class ExportReport:
             "file_sha256": self.archive.file_sha256,
             "signer": self.archive.signer,
             "rows": self.row_count,
+            "files": {"carried": self.archive.file_count, "bytes": self.archive.file_bytes},
             "owned": self.owned_by_model,
             "shared": self.shared_by_model,
             "anonymized": list(self.anonymized),
@@ -82,8 +85,9 @@ def export_objects(
     output: str,
     options: WalkOptions | None = None,
     *,
-    form: str = "jsonl",
+    form: str = "",
     overwrite: bool = False,
+    with_files: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
     workers: int | None = None,
@@ -96,39 +100,51 @@ def export_objects(
     `output` ends in `.json` or `.jsonl`, then `.gz` or `.zst`, then `.age` to be encrypted; `-` is
     standard output, in the form that `form` says in the same way. It lies where `keeping` says, and
     appears whole or not at all. On PostgreSQL reading is shared out over so many sessions as
-    `workers` says, usually two; the archive is the same. With `anonymize` other values stand in the
-    place of those of the columns in `GESTORE["ANONYMIZE"]`; with `strict_anonymize`, nothing is
-    written, either, while a column of text is undecided.
+    `workers` says, usually two; the archive is the same. With `with_files` it ends in `.tar`, then
+    as above, and has the uploaded files that owned rows name. With `anonymize` other values stand
+    in the place of those of the columns in `GESTORE["ANONYMIZE"]`, and files cannot go along; with
+    `strict_anonymize`, nothing is written, either, while a column of text is undecided.
     Raises any `GestoreError`; `Refused` carries its findings.
     """
+    if with_files and (anonymize or strict_anonymize):
+        raise UsageError(
+            "The content of uploaded files cannot be anonymized.",
+            hint="Leave out --with-files or --anonymize.",
+        )
     keeper = Keeper(keeping or Keeping())
-    destination = keeper.destination(output, form=form, overwrite=overwrite)
+    destination = keeper.destination(output, form=form, overwrite=overwrite, with_files=with_files)
     destination.check()
     listener = progress or Silence()
     walk_options = options or WalkOptions()
     if workers is not None:
         walk_options = replace(walk_options, workers=workers)
-    with walked(references, walk_options, progress=listener) as walk_done:
-        replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
-        findings = (*plan_findings(walk_done), *replaced.findings)
-        if any(finding.severity is Severity.ERROR for finding in findings):
-            raise Refused(why_refused(findings), findings)
-        written = write_walked(
-            walk_done,
-            references,
-            walk_options,
-            destination,
-            listener,
-            clock or now,
-            replaced=replaced,
-        )
-        return ExportReport(
-            written,
-            _counts(walk_done, Status.OWNED),
-            _counts(walk_done, Status.SHARED),
-            findings,
-            replaced.labels,
-        )
+    with ExitStack() as stack:
+        packing = None
+        if with_files:
+            named = stack.enter_context(Named())
+            packing = stack.enter_context(Packing(destination, named))
+        with walked(references, walk_options, progress=listener) as walk_done:
+            replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
+            findings = [*plan_findings(walk_done), *replaced.findings]
+            if any(finding.severity is Severity.ERROR for finding in findings):
+                raise Refused(why_refused(findings), findings)
+            written = write_walked(
+                walk_done,
+                references,
+                walk_options,
+                destination,
+                listener,
+                clock or now,
+                replaced=replaced,
+                packing=packing,
+            )
+            owned = _counts(walk_done, Status.OWNED)
+            shared = _counts(walk_done, Status.SHARED)
+        if packing is not None:
+            # Files have no snapshot: none need be open while they are read.
+            written = packing.pack(walk_done.graph, written, listener)
+            findings += packing.named.missing()
+        return ExportReport(written, owned, shared, tuple(findings), replaced.labels)
 
 
 def why_refused(findings: Sequence[Finding]) -> str:
@@ -147,15 +163,21 @@ def write_walked(
     clock: Clock,
     changed: Changed | None = None,
     replaced: Anonymized | None = None,
+    packing: Packing | None = None,
 ) -> Written:
     """Write the archive of a walk. `changed` are the keys of the rows that a removal changes, by
-    relation: such a row says which of its pointers they are."""
+    relation: such a row says which of its pointers they are. With `packing` the rows wait there,
+    with the names of the files that owned rows name, until it packs them."""
     replaced = replaced or Anonymized()
     objects = replaced.references(references, walk_done.root_keys)
     manifest = _manifest(walk_done, objects, options, clock, replaced.replacements)
     progress.begin("Exporting", manifest.row_count)
     lines = walked_lines(walk_done, progress, changed, replaced.replacements)
-    written = write_lines(destination, manifest, lines)
+    if packing is None:
+        written = write_lines(destination, manifest, lines)
+    else:
+        written = write_aside(packing.rows, destination, manifest, lines)
+        packing.named.read(walk_done.reader, owned_keys(walk_done))
     progress.end()
     if written.row_count != manifest.row_count:
         raise GestoreError("Rows vanished while they were read: the snapshot did not hold.")
@@ -164,6 +186,16 @@ def write_walked(
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def owned_keys(walk_done: Walked) -> dict[str, KeySet]:
+    """The keys of the owned rows, by table."""
+    closure = walk_done.closure
+    return {
+        table.name: closure.taken_of(table.name).owned
+        for table in closure.tables()
+        if closure.count(table.name, Status.OWNED)
+    }
 
 
 def _counts(walk_done: Walked, status: Status) -> dict[str, int]:

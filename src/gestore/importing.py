@@ -16,11 +16,12 @@ from .archive.manifest import Manifest
 from .archive.reader import ArchiveReader, Lot
 from .archive.storage import read_text, write_text
 from .archive.values import TimeZones
+from .arrivals import Arrivals, FileCounts
 from .database.insert import Writer
 from .database.migrations import migration_state
 from .database.select import Reader
 from .database.target import Target
-from .database.transactions import loading
+from .database.transactions import is_free, loading
 from .errors import (
     Finding,
     Findings,
@@ -36,7 +37,7 @@ from .exporting import installed_libraries
 from .external import ExternalRows
 from .keeping import Keeper, Keeping
 from .load.conflicts import Examiner
-from .load.decoding import Decoding
+from .load.decoding import Decoding, SourceRow
 from .load.keymap import KeyMap, derived_places
 from .load.leavings import Leavings
 from .load.loader import Loaded, Loader, check_circles
@@ -45,7 +46,7 @@ from .load.renames import Renames
 from .load.resolutions import Resolutions
 from .load.resolutions import document as resolutions_document
 from .load.resolutions import read as read_resolutions
-from .load.rewriting import Rewriting
+from .load.rewriting import Rewriter, Rewriting
 from .load.schema_check import SiteState, check_schema
 from .load.spool import Spool
 from .load.strategies import Strategies, Strategy
@@ -62,6 +63,7 @@ from .schema.graph import Graph
 from .schema.introspect import build_graph
 from .schema.policy import DEFAULTS
 from .upgrading import upgraded
+from .uploads import file_columns
 from .version import __version__
 from .walk.keys import KeySet
 
@@ -96,7 +98,8 @@ class ImportReport:
     """What an import did: rows by model label that were written, were there with the same values,
     for which a row here stands, whose row here took their values, that got a new key (of those
     written), or whose row here got back the pointers that a deletion took (of those there); and the
-    findings. `number` is the record's, for `undo_import`; 0 when none was made.
+    findings. `number` is the record's, for `undo_import`; 0 when none was made. `files` counts
+    those that came along and that rows name which were written.
     """
 
     archive: str
@@ -110,6 +113,7 @@ class ImportReport:
     findings: Sequence[Finding]
     is_dry_run: bool
     number: int = 0
+    files: FileCounts = field(default_factory=FileCounts)
 
     @property
     def loaded_count(self) -> int:
@@ -146,6 +150,7 @@ class ImportReport:
             "renewed": self.renewed_by_model,
             "restored": self.restored_by_model,
             "import": self.number,
+            "files": self.files.as_json(),
             "dry_run": self.is_dry_run,
             "findings": [finding.as_json() for finding in self.findings],
         }
@@ -173,6 +178,7 @@ def import_objects(
         Keeper(options.keeping).opened(archive) as read,
         _of_today(read, options, listener) as opened,
     ):
+        _check_commit(opened, options)
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
                 return _Import(graph, opened, options, listener).run()
@@ -188,6 +194,16 @@ def _of_today(
         return nullcontext(archive)
     zones = _zones(archive.manifest)
     return upgraded(archive, zones, progress, scratch=options.scratch)
+
+
+def _check_commit(archive: ArchiveReader, options: ImportOptions) -> None:
+    """Files cannot be rolled back: only whoever commits knows whether they are to stay."""
+    is_ours = is_free(connections[options.database])
+    if archive.files is not None and not is_ours and not options.dry_run:
+        raise UsageError(
+            "A transaction is open, and uploaded files would stay if it were rolled back.",
+            hint="Call outside transaction.atomic(), or import an archive without files.",
+        )
 
 
 def compare_archive(
@@ -226,6 +242,7 @@ class _Import:
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
         self.leavings: Leavings | None = None
+        self.arrivals: Arrivals | None = None
 
     def run(self) -> ImportReport:
         self._check_schema()
@@ -235,10 +252,11 @@ class _Import:
         # Two imports of one archive come one after the other: the second finds everything there.
         with (
             self._spooling(),
+            self._arriving(),
             loading(self.connection, keep=not self.options.dry_run, name=memory.sha256),
         ):
             keymap = self._resolve_external()
-            self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
+            self.rewriting = Rewriting(self.graph, keymap, self._rewriters())
             self.leavings = Leavings(self.graph)
             if not self.options.new_keys:
                 self.recalled = memory.recall(keymap)
@@ -247,10 +265,13 @@ class _Import:
             loaded = self._load(examination)
             self._verify(loaded, examination)
             self._write_keymap(examination)
+            files = self._write_files(examination)
             number = 0
             if not self.options.dry_run:
-                number = memory.remember(self.archive.name, examination, loaded)
-        return self._report(examination, loaded, number)
+                number = memory.remember(
+                    self.archive.name, examination, loaded, self._written_files()
+                )
+        return self._report(examination, loaded, number, files)
 
     @contextmanager
     def _spooling(self) -> Iterator[None]:
@@ -272,10 +293,12 @@ class _Import:
     def compare(self) -> ImportReport:
         self._check_schema()
         self._stop_if(Severity.ERROR, "The archive does not fit this site: it cannot be compared.")
-        with loading(self.connection, keep=False):
+        with self._arriving(), loading(self.connection, keep=False):
             keymap = self._resolve_external()
-            self.rewriting = Rewriting(self.graph, keymap, self.settings.rewriters)
+            self.rewriting = Rewriting(self.graph, keymap, self._rewriters())
             _, examination = self._settled(keymap)
+            if self.arrivals is not None:
+                self.findings.extend(self.arrivals.absent())
         self.findings.extend(examination.findings)
         absent = Loaded()
         for name, verdict in examination.verdicts.items():
@@ -480,6 +503,54 @@ class _Import:
         )
         return read_back(rows, translation, self.reader.matching)
 
+    # Uploaded files ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _arriving(self) -> Iterator[None]:
+        """Files that are written are removed again unless all ends well."""
+        self.arrivals = None
+        if self.archive.files is None:
+            yield
+            return
+        self.arrivals = Arrivals(self.graph, self.archive.files, self.renames.label)
+        with self.arrivals.written():
+            if self.options.upgrade:
+                for row in self._rows_with_files():
+                    self.arrivals.adopt(row.table, row.values)
+            yield
+
+    def _rewriters(self) -> dict[str, Rewriter]:
+        """The declared ones, and those of files that get another name here."""
+        declared = dict(self.settings.rewriters)
+        if self.arrivals is None:
+            return declared
+        return declared | self.arrivals.rewriters(declared)
+
+    def _rows_with_files(self) -> Iterator[SourceRow]:
+        tables = {name for name, table in self.graph.tables.items() if file_columns(table)}
+        for archived in self._rows():
+            if archived.model in tables:
+                yield from self.decoding.rows(archived)
+
+    def _write_files(self, examination: Examination) -> FileCounts:
+        """Those that rows name which are written; in a dry run they are counted."""
+        if self.arrivals is None:
+            return FileCounts()
+        for row in self._rows_with_files():
+            if examination.is_loaded(row) or examination.is_override(row):
+                self.arrivals.want(row.table, row.values)
+        counts = self.arrivals.counts()
+        self.findings.extend(self.arrivals.missing())
+        if not self.options.dry_run:
+            self.progress.begin("Writing files", counts.written)
+            self.arrivals.write(self.progress.advance)
+            self.progress.end()
+        return counts
+
+    def _written_files(self) -> Iterator[tuple[str, str]]:
+        if self.arrivals is not None:
+            yield from self.arrivals.written_names()
+
     # Files ---------------------------------------------------------------------------------------
 
     def _write_resolutions(self) -> None:
@@ -508,7 +579,13 @@ class _Import:
                 }
                 yield json.dumps(told, ensure_ascii=False) + "\n"
 
-    def _report(self, examination: Examination, loaded: Loaded, number: int = 0) -> ImportReport:
+    def _report(
+        self,
+        examination: Examination,
+        loaded: Loaded,
+        number: int = 0,
+        files: FileCounts | None = None,
+    ) -> ImportReport:
         verdicts = examination.verdicts
         labels = {name: self.graph.tables[name].label for name in verdicts}
         return ImportReport(
@@ -531,6 +608,7 @@ class _Import:
             findings=self.findings,
             is_dry_run=self.options.dry_run,
             number=number,
+            files=files or FileCounts(),
         )
 
 

@@ -70,10 +70,12 @@ class Keeper:
         return Place(name, self.shelf)
 
     def destination(
-        self, name: str, *, form: str = "jsonl", overwrite: bool = False
+        self, name: str, *, form: str = "", overwrite: bool = False, with_files: bool = False
     ) -> Destination:
-        """Where and how an archive of this name is written; for `-`, `form` is its ending."""
+        """Where and how an archive of this name is written; for `-`, `form` is its ending:
+        `jsonl`, with files `tar`, unless it is given."""
         typed = self._keeping.encrypt_to
+        form = form or ("tar" if with_files else "jsonl")
         if name == STANDARD and typed and not form.endswith(AGE):
             form += AGE
         is_clear = not (form if name == STANDARD else name).endswith(AGE)
@@ -86,6 +88,7 @@ class Keeper:
             name,
             form=form,
             overwrite=overwrite,
+            with_files=with_files,
             shelf=self.shelf,
             recipients=() if is_clear else self._recipients(),
             signer=self._signer(),

@@ -4,7 +4,7 @@ A stage of an import."""
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.utils import timezone
 
@@ -65,8 +65,15 @@ class Memory:
                 keymap.recall((model, self.graph.tables[model].key_names), keys)
         return recalled
 
-    def remember(self, archive: str, examination: Examination, loaded: Loaded) -> int:
-        """Record what was inserted; the record's number, or 0 when there is nothing to record."""
+    def remember(
+        self,
+        archive: str,
+        examination: Examination,
+        loaded: Loaded,
+        files: Iterable[tuple[str, str]] = (),
+    ) -> int:
+        """Record what was inserted, and the files that were written, by field and name; the
+        record's number, or 0 when there is nothing to record."""
         if not loaded.keys_by_table or not self.is_kept:
             return 0
         entry = records.ImportEntry(
@@ -78,7 +85,7 @@ class Memory:
             rows={self.graph.tables[n].label: c for n, c in loaded.rows_by_table.items()},
         )
         lots = ((n, self._lots(n, examination, loaded)) for n in loaded.keys_by_table)
-        return records.remember(self.database, entry, lots)
+        return records.remember(self.database, entry, lots, files)
 
     def _lots(
         self, name: str, examination: Examination, loaded: Loaded

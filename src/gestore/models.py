@@ -39,6 +39,21 @@ class ImportedKeys(models.Model):
         return f"{self.imported_id}: {self.model}"
 
 
+class ImportedFiles(models.Model):
+    """Some of the uploaded files that an import wrote: their names, packed JSON, in the storage of
+    a field. They stay until the files are gone."""
+
+    imported = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="files")
+    field = models.CharField(max_length=300)
+    packed = models.BinaryField()
+
+    class Meta:
+        db_table = "gestore_import_files"
+
+    def __str__(self) -> str:
+        return f"{self.imported_id}: {self.field}"
+
+
 class Removal(models.Model):
     """One deletion: what was planned, and how far it is. With `--commit-every` its counts grow with
     each commit, and `ended_at` stays empty until it is proved."""

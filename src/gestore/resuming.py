@@ -10,7 +10,7 @@ from .batching import Batches, check_batches, remove_in_batches
 from .database import journal
 from .database.transactions import failures, quiet
 from .deleting import DeleteOptions, DeletePlan, DeleteReport, receipt_of
-from .errors import ArchiveDamaged, NotFound, UsageError
+from .errors import ArchiveDamaged, Findings, NotFound, UsageError
 from .exporting import Clock, now
 from .keeping import Keeper
 from .planning import WalkOptions
@@ -19,6 +19,7 @@ from .removal.ledger import Ledger
 from .removal.receipt import check_receipt
 from .removing import Removing, removing_again
 from .schema.introspect import build_graph
+from .uploads import Cleared, Named, cleared
 
 _ROWS = 10_000
 
@@ -47,6 +48,7 @@ class _Resumption:
         self.options = options
         self.progress = progress
         self.clock = clock
+        self.cleared: Cleared | None = None
         self.batches = Batches(options.commit_every or _ROWS, options.batch_seconds, options.limits)
 
     def run(self) -> DeleteReport:
@@ -57,10 +59,11 @@ class _Resumption:
             )
         if self.options.dry_run:
             raise UsageError("A deletion that is resumed was agreed to: there is no dry run of it.")
-        if self.options.walk != WalkOptions(database=database) or self.options.overwrite:
+        said = self.options.overwrite or self.options.with_files
+        if self.options.walk != WalkOptions(database=database) or said:
             raise UsageError(
                 "What goes was settled when the deletion was begun, and stands in the archive.",
-                hint="Leave out the options that say what is taken, and --overwrite.",
+                hint="Leave out the options that say what is taken, --with-files and --overwrite.",
             )
         keeping = self.options.keeping
         if keeping.encrypt_to or keeping.sign:
@@ -77,6 +80,7 @@ class _Resumption:
         with (
             quiet(connection),
             Ledger() as ledger,
+            Named() as named,
             Keeper(keeping).opened(self.archive) as opened_archive,
         ):
             manifest = opened_archive.manifest
@@ -86,6 +90,9 @@ class _Resumption:
                 graph, connection, manifest, ledger, is_aware=conf.has_time_zones()
             )
             self._learn(opened_archive, removing)
+            with_files = opened_archive.files is not None
+            for file in opened_archive.files.files() if opened_archive.files else ():
+                named.carry(file)
             gone, left = remove_in_batches(
                 removing,
                 record.pk,
@@ -93,6 +100,7 @@ class _Resumption:
                 self.batches,
                 self.progress,
                 self.clock,
+                last=lambda: self._clear(removing, named) if with_files else (),
             )
         entry = journal.RemovalEntry(
             opened_archive.name,
@@ -103,9 +111,13 @@ class _Resumption:
             record.began_by,
             record.planned,
         )
-        receipt = receipt_of(entry, gone, left, self.options, self.clock())
+        receipt = receipt_of(entry, gone, left, self.options, self.clock(), self.cleared)
         plan = DeletePlan(tuple(entry.objects), database, entry.planned)
-        return DeleteReport(plan, gone.removed, gone.changed, None, receipt, left)
+        return DeleteReport(plan, gone.removed, gone.changed, None, receipt, left, self.cleared)
+
+    def _clear(self, removing: Removing, named: Named) -> Findings:
+        self.cleared, left = cleared(removing.connection, removing.reader, named, self.progress)
+        return left
 
     def _learn(self, archive: ArchiveReader, removing: Removing) -> None:
         self.progress.begin("Reading", archive.manifest.row_count)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,14 @@ from .database import records
 from .database.delete import Remover
 from .database.dialects import dialect_of
 from .database.select import Reader
-from .database.transactions import failures, loading, quiet
-from .errors import Finding, GestoreError, NotFound, Refused, Severity
+from .database.transactions import failures, is_free, loading, quiet
+from .errors import Finding, GestoreError, NotFound, Refused, Severity, UsageError
 from .progress import Progress, Silence
 from .rows import JsonValue, Key, key_text
 from .schema.graph import Graph
 from .schema.introspect import build_graph
 from .schema.relation import Relation
+from .uploads import Cleared, Named, check_databases, cleared, rows_are_gone
 from .walk.keys import KeySet, empty_keys
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class UndoPlan:
-    """What undoing would remove: rows by model label that are still there."""
+    """What undoing would remove: rows by model label that are still there, and how many uploaded
+    files the import wrote. Once it is done, how many of these went, and in `left` those that
+    stay, with why."""
 
     number: int
     archive: str
     imported_at: datetime
     rows_by_model: dict[str, int]
+    file_count: int = 0
+    files: Cleared | None = None
+    left: Sequence[Finding] = ()
 
     @property
     def row_count(self) -> int:
@@ -53,6 +59,8 @@ class UndoPlan:
             "archive": self.archive,
             "imported_at": self.imported_at.isoformat(),
             "removed": self.rows_by_model,
+            "files": self.file_count if self.files is None else self.files.as_json(),
+            "findings": [finding.as_json() for finding in self.left],
         }
 
 
@@ -79,13 +87,26 @@ def undo_import(
     graph = build_graph(settings.relations, settings.unmanaged, database)
     undo = _Undo(graph, database, progress or Silence())
     shown = None
+    was_free = is_free(connection)
     if confirm is not None:
         with quiet(connection), failures(connection, "Nothing was removed."):
             shown = undo.plan(number)
         if not confirm(shown):
             raise GestoreError("Nothing was removed.")
-    with loading(connection, keep=not dry_run):
-        return undo.run(number, shown)
+    with Named() as named:
+        with loading(connection, keep=not dry_run):
+            plan = undo.run(number, shown, named)
+            if plan.file_count and not dry_run and not was_free:
+                raise UsageError(
+                    "A transaction is open, and the import wrote files, which do not come back.",
+                    hint="Call outside transaction.atomic().",
+                )
+            if plan.file_count and not dry_run:
+                check_databases()
+        if not plan.file_count or dry_run:
+            return plan
+        with rows_are_gone(f"Go on with:\nimportobjects --undo {number}"):
+            return undo.clear(plan, named)
 
 
 class _Undo:
@@ -117,8 +138,9 @@ class _Undo:
         self._refuse(self._pointing(inserted))
         return record, inserted
 
-    def run(self, number: int, shown: UndoPlan | None) -> UndoPlan:
-        """Remove the rows, unless they are others than those of the plan that was shown."""
+    def run(self, number: int, shown: UndoPlan | None, named: Named) -> UndoPlan:
+        """Remove the rows, unless they are others than those of the plan that was shown; of the
+        files that the import wrote, take note."""
         self._check_tables()
         record, inserted = self._free(number)
         plan = self._plan(record, inserted)
@@ -127,14 +149,25 @@ class _Undo:
                 "Nothing was removed: the rows changed while the plan was looked at.",
                 hint="Look at the plan again.",
             )
+        for label, names in records.files_of(record):
+            named.add(label, names)
         self._remove(inserted)
         self._refuse(self._left_behind(inserted))
         records.cross_out(record, timezone.now())
         return plan
 
+    def clear(self, plan: UndoPlan, named: Named) -> UndoPlan:
+        """Remove the files, now that the rows are gone for good."""
+        files, left = cleared(self.connection, self.reader, named, self.progress)
+        if not left.has(Severity.BLOCKER):
+            with loading(self.connection, keep=True):
+                records.forget_files(self.database, plan.number)
+        return replace(plan, files=files, left=left)
+
     def _plan(self, record: Import, inserted: Mapping[str, KeySet]) -> UndoPlan:
         rows = {self.graph.tables[name].label: len(inserted[name]) for name in [*inserted][::-1]}
-        return UndoPlan(record.pk, record.archive, record.imported_at, rows)
+        count = sum(len(names) for _, names in records.files_of(record))
+        return UndoPlan(record.pk, record.archive, record.imported_at, rows, count)
 
     def _inserted(self, record: Import) -> dict[str, KeySet]:
         """The rows of the import that are still there, children's tables first. A row that was

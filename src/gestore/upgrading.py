@@ -70,6 +70,7 @@ def upgraded(
         with open_archive(name, conf.load().max_archive_bytes) as opened:
             opened.name = archive.name
             opened.manifest = _with_anonymized(opened.manifest, archive.manifest, way.renamed)
+            opened.files = archive.files
             yield opened
 
 

@@ -20,14 +20,15 @@ from .removal.ledger import Ledger
 from .removing import removing_again
 from .rows import ArchivedRow, JsonValue
 from .schema.introspect import build_graph
+from .uploads import Clearing, Named
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
     """What an archive holds, rows by model; with a comparison, how many of them are in the
     database with the same values, with others, or not at all; asked whether they are absent, what
-    is left of those that a deletion removed. `signer` is the public key of who signed it, where
-    `GESTORE["TRUSTED_SIGNERS"]` asks for that."""
+    is left of those that a deletion removed. `file_count` are the uploaded files in it. `signer` is
+    the public key of who signed it, where `GESTORE["TRUSTED_SIGNERS"]` asks for that."""
 
     archive: str
     manifest: Manifest
@@ -39,6 +40,8 @@ class VerifyReport:
     left: Findings | None = None
     is_encrypted: bool = False
     signer: str = ""
+    file_count: int = 0
+    file_bytes: int = 0
 
     @property
     def row_count(self) -> int:
@@ -53,6 +56,7 @@ class VerifyReport:
             "sha256": self.sha256,
             "encrypted": self.is_encrypted,
             "signer": self.signer,
+            "files": {"carried": self.file_count, "bytes": self.file_bytes},
             "same": self.same_by_model,
             "absent": self.absent_by_model,
             "left": None if self.left is None else [f.as_json() for f in self.left],
@@ -105,6 +109,11 @@ def _left(archive: ArchiveReader, database: str, progress: Progress) -> Findings
         progress.begin("Looking", removing.total)
         left = removing.left_behind(progress.advance)
         progress.end()
+        if archive.files is not None:
+            with Named() as named:
+                for file in archive.files.files():
+                    named.carry(file)
+                left.extend(Clearing(removing.reader).there(named))
     return left
 
 
@@ -132,6 +141,13 @@ def _verify(archive: ArchiveReader, progress: Progress, *, strict: bool) -> Veri
         findings = [replace(f, severity=Severity.ERROR, hint="") for f in findings]
     if not findings:
         findings = list(_announced(archive.manifest, counts))
+    with Named() as named:
+        count = size = 0
+        for file in archive.files.files() if archive.files is not None else ():
+            named.carry(file)
+            count += bool(file.sha256)
+            size += file.size_bytes
+        findings += named.missing()
     tables = archive.manifest.tables
     labelled = {tables[n].label if n in tables else n: count for n, count in counts.items()}
     return VerifyReport(
@@ -142,6 +158,8 @@ def _verify(archive: ArchiveReader, progress: Progress, *, strict: bool) -> Veri
         tuple(findings),
         is_encrypted=archive.is_encrypted,
         signer=archive.signer,
+        file_count=count,
+        file_bytes=size,
     )
 
 

@@ -57,14 +57,14 @@ class Site:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def start(self, *words: str) -> "Process":
+    def start(self, *words: str, command: str = "deleteobjects") -> "Process":
         self.hand_over()
         said = self.folder / f"said-{len(self.processes)}"
-        self.processes.append(Process(words, self, said))
+        self.processes.append(Process([command, *words], self, said))
         return self.processes[-1]
 
-    def run(self, *words: str) -> "Process":
-        process = self.start(*words)
+    def run(self, *words: str, command: str = "deleteobjects") -> "Process":
+        process = self.start(*words, command=command)
         process.ends()
         return process
 
@@ -136,14 +136,14 @@ def _one(sql: str) -> Any:
 
 
 class Process:
-    """`manage.py deleteobjects …`, and what it says on either stream."""
+    """`manage.py COMMAND …`, and what it says on either stream."""
 
     def __init__(self, words: Sequence[str], site: Site, said: Path) -> None:
         self._site = site
         self._said = said
         self._streams: list[TextIO] = [said.with_suffix(end).open("w") for end in (".out", ".err")]
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "django", "deleteobjects", *words],
+            [sys.executable, "-m", "django", *words],
             env=site.environment(),
             cwd=site.folder,
             stdin=subprocess.DEVNULL,

@@ -103,7 +103,7 @@ WRONG_WORDS: dict[tuple[str, ...], tuple[int, list[str]]] = {
         2,
         [
             "a.zip: the name does not say what to write.",
-            "End it in .json or .jsonl, .gz or .zst after that to compress, and .age to",
+            "End it in .json, .jsonl or .tar, .gz or .zst after that to compress, and .age to",
             "encrypt.",
         ],
     ),

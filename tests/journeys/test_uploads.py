@@ -6,27 +6,21 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.db import connection, models
+from django.core.files.storage import FileSystemStorage
+from django.db import models
 
 from gestore.archive.container import Container, write_container
-from gestore.database.select import Reader
+from gestore.arrivals import Arrivals
 from gestore.errors import ArchiveDamaged, ConfigurationError, GestoreError
 from gestore.schema.introspect import build_graph
 from gestore.schema.table import Table
-from gestore.uploads import (
-    Arrivals,
-    file_columns,
-    missing_findings,
-    named_files,
-    remove_files,
-    sources,
-)
-from gestore.walk.keys import empty_keys
+from gestore.uploads import file_columns, is_same_place, sources
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,8 +51,7 @@ def packed(*names: str) -> Container:
     sink = io.BytesIO()
     named = [(LABEL, name) for name in names]
     carried = list(write_container(sink, io.BytesIO(b"rows"), sources(GRAPH, named)))
-    missing = [finding.code for finding in missing_findings(carried)]
-    assert missing == ["file-missing"] * sum(not FIELD.storage.exists(name) for name in names)
+    assert [bool(file.sha256) for file in carried] == [FIELD.storage.exists(n) for n in names]
 
     @contextmanager
     def start() -> Iterator[IO[bytes]]:
@@ -152,13 +145,75 @@ def test_declared_rewriter_of_a_file_is_refused() -> None:
         arrivals.rewriters([LABEL])
 
 
-def test_files_go_with_the_last_row_that_names_them() -> None:
-    reader = Reader(connection, GRAPH)
-    keys = empty_keys(TABLE)
-    named = named_files(reader, {TABLE.name: keys}, GRAPH)
-    assert (len(named), list(named)) == (0, [])
-    named.close()
+def test_every_other_name_is_taken() -> None:
+    put("a/1.txt", b"ours")
+    container = packed("a/1.txt")
+    digest = hashlib.sha256(b"ours").hexdigest()
+    names = ["a/1.txt", f"a/1_{digest[:16]}.txt", f"a/1_{digest}.txt"]
+    FIELD.storage.delete("a/1.txt")
+    for name in names[:2]:
+        put(name, b"theirs")
+    assert arrive(container, "a/1.txt") == {"a/1.txt": names[2]}
+    put(names[2] + "x", b"")
+    FIELD.storage.delete(names[2])
+    put(names[2], b"theirs, too")
+    with pytest.raises(GestoreError, match="every name that it would get"):
+        arrive(container, "a/1.txt")
+
+
+def test_long_names_are_made_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"a/{'n' * 60}.txt"
+    put(long, b"ours")
+    container = packed(long)
+    FIELD.storage.delete(long)
+    put(long, b"theirs")
+    monkeypatch.setattr(FIELD, "max_length", 64)
+    (name,) = arrive(container, long).values()
+    assert len(name) == 64
+    assert got(name) == b"ours"
+
+
+def test_rows_that_lived_through_migrations_know_their_files() -> None:
+    """The archive's field is gone; the row has the name in another one."""
     put("a/1.txt", b"one")
-    gone = list(remove_files(GRAPH, reader, [(LABEL, "a/1.txt"), (LABEL, "a/absent.txt")]))
-    assert gone == [(LABEL, "a/1.txt", ""), (LABEL, "a/absent.txt", "")]
-    assert not FIELD.storage.exists("a/1.txt")
+
+    class Older:
+        def __init__(self) -> None:
+            self.packed = packed("a/1.txt")
+
+        def files(self) -> list[Any]:
+            return [replace(file, label="old.Model.enclosed") for file in self.packed.files()]
+
+        def contents(self) -> Any:
+            return self.packed.contents()
+
+    older = Older()
+    FIELD.storage.delete("a/1.txt")
+    arrivals = Arrivals(GRAPH, older)
+    with arrivals.written():
+        arrivals.adopt(TABLE, {COLUMN.name: "a/1.txt"})
+        arrivals.want(TABLE, {COLUMN.name: "a/1.txt"})
+        arrivals.write()
+    assert got("a/1.txt") == b"one"
+
+
+class Bucket:
+    """Told apart from others as those of django-storages are."""
+
+    def __init__(self, bucket_name: str, location: str = "") -> None:
+        self.bucket_name, self.location = bucket_name, location
+
+    def path(self, name: str) -> str:
+        raise NotImplementedError
+
+
+def test_storages_are_one_place_unless_it_is_certain_that_they_are_not(tmp_path: Path) -> None:
+    here, same = FileSystemStorage(tmp_path), FileSystemStorage(f"{tmp_path}/../{tmp_path.name}")
+    there = FileSystemStorage(tmp_path / "there")
+    assert is_same_place(here, same, "x")
+    assert not is_same_place(here, there, "x")
+    media, again, other = Bucket("media", "a/"), Bucket("media", "a"), Bucket("other", "a")
+    assert is_same_place(media, again, "x")  # type: ignore[arg-type]
+    assert not is_same_place(media, other, "x")  # type: ignore[arg-type]
+    assert not is_same_place(media, Bucket("media", "b"), "x")  # type: ignore[arg-type]
+    assert not is_same_place(media, here, "x")  # type: ignore[arg-type]

@@ -141,6 +141,7 @@ def test_report(here: Path) -> None:
         "signer": "",
         "size_bytes": Path("acme.json").stat().st_size,
         "rows": closing["rows"],
+        "files": {"carried": 0, "bytes": 0},
         "owned": report["owned"],
         "shared": report["shared"],
         "anonymized": [],

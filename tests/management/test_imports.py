@@ -120,6 +120,7 @@ def test_report_of_an_import(here: Path, archives: dict[str, bytes]) -> None:
         "renewed": {},
         "restored": {},
         "import": report["import"],
+        "files": {"written": 0, "here": 0, "renamed": 0},
         "dry_run": False,
         "findings": [],
     }

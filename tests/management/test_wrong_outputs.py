@@ -64,14 +64,14 @@ WRONG_NAMES = {
         2,
         [
             "a.zip: the name does not say what to write.",
-            "End it in .json or .jsonl, then .gz or .zst; or in / to name a folder.",
+            "End it in .json, .jsonl or .tar, then .gz or .zst; or in / to name a folder.",
         ],
     ),
     "a.json.bz2": (
         2,
         [
             "a.json.bz2: the name does not say what to write.",
-            "End it in .json or .jsonl, then .gz or .zst; or in / to name a folder.",
+            "End it in .json, .jsonl or .tar, then .gz or .zst; or in / to name a folder.",
         ],
     ),
     "": (2, ["The name after -o is empty.", "Name a file or a folder."]),

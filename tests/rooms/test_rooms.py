@@ -101,6 +101,7 @@ KNOWN_FILES = {
     "archive/container.py",
     "archive/sheets.py",
     "uploads.py",
+    "arrivals.py",
 }
 
 
@@ -134,6 +135,7 @@ def test_database_is_asked_in_one_room() -> None:
         # What is known of files while they travel, and of keys that changed: in a database of its
         # own, in a temporary file.
         "uploads.py",
+        "arrivals.py",
         "load/pairs.py",
     }
     found = places(

@@ -24,6 +24,7 @@ TAR = ".tar"
 _ROWS, _INDEX, _FOLDER = "rows.jsonl", "files.jsonl", "files/"
 _CLOSING = b'{"closing": '
 _CONTENT = re.compile(r"files/[0-9a-f]{64}")
+_DIGEST = re.compile("[0-9a-f]{64}")
 _PIECE_BYTES = 1 << 18
 _IN_MEMORY_BYTES = 4 << 20
 _MOST_INDEX_LINE = 100_000
@@ -123,22 +124,27 @@ class Container:
         self._start = start
         self._max_bytes = max_bytes
 
+    def start(self, count: int) -> bytes:
+        """Its first bytes, as many as that if there are so many."""
+        found = b""
+        with self._start() as stream:
+            while len(found) < count and (piece := stream.read(count - len(found))):
+                found += piece
+        return found
+
     @contextmanager
     def rows(self) -> Iterator[IO[bytes]]:
         """The document with the rows, as a file. All of the tar is read and checked for it: what
         is missing or damaged is told before any row is looked at."""
         with tempfile.TemporaryFile(prefix="gestore-") as kept:
-            named: set[str] = set()
-            contents: set[str] = set()
+            sizes: dict[bytes, int] = {}
             for member, content in self._members():
                 if member.name == _ROWS:
                     _copy(content, kept)
                 elif member.name == _INDEX:
-                    named = {c.sha256 for c in self._index(content) if c.sha256}
+                    self._check_index(content, sizes)
                 else:
-                    contents.add(self._checked(member.name, content))
-            if named != contents:
-                raise self._damaged("not all files that it names are in it, or others are")
+                    sizes[self._checked(member.name, content)] = member.size
             kept.seek(0)
             yield kept
 
@@ -186,14 +192,25 @@ class Container:
         except tarfile.TarError as error:
             raise self._damaged(str(error)) from error
 
-    def _checked(self, name: str, content: _Content) -> str:
+    def _check_index(self, content: _Content, sizes: dict[bytes, int]) -> None:
+        """The list names what is there, and nothing else is there."""
+        named: set[bytes] = set()
+        for carried in self._index(content):
+            if carried.sha256:
+                named.add(bytes.fromhex(carried.sha256))
+                if sizes.get(bytes.fromhex(carried.sha256)) != carried.size_bytes:
+                    raise self._damaged(f"{carried.name!r} is not in it, or of another size")
+        if len(named) != len(sizes):
+            raise self._damaged("it has files that it does not name")
+
+    def _checked(self, name: str, content: _Content) -> bytes:
         wanted = name.removeprefix(_FOLDER)
         digest = hashlib.sha256()
         while piece := content.read(_PIECE_BYTES):
             digest.update(piece)
         if digest.hexdigest() != wanted:
             raise self._damaged("a file in it is not what it was")
-        return wanted
+        return digest.digest()
 
     def _index(self, content: _Content) -> Iterator[CarriedFile]:
         digest, line = hashlib.sha256(), b""
@@ -208,7 +225,8 @@ class Container:
     def _entry(self, line: bytes) -> CarriedFile:
         try:
             label, name, sha256, size = json.loads(line)
-            if all(isinstance(part, str) for part in (label, name, sha256)):
+            texts = all(isinstance(part, str) for part in (label, name, sha256))
+            if texts and (not sha256 or _DIGEST.fullmatch(sha256)):
                 return CarriedFile(label, name, sha256, int(size))
         except (ValueError, TypeError) as error:
             raise self._damaged("its list of files is odd") from error

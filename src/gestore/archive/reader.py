@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import IO, Any
@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..rows import ArchivedRow, JsonValue
 from .compression import cut_off, expanding, expansion_errors, sniff
+from .container import Container, is_tar
 from .documents import Lines, Part, is_closing, parse
 from .encryption import START_BYTES, decrypting, is_encrypted
 from .manifest import Manifest, read_manifest
@@ -35,6 +36,8 @@ from .storage import too_large
 _PIECE_BYTES = 1 << 18
 # Far more than a closing line takes that names every model of a project.
 _END_BYTES = 1 << 20
+# What a tar is known by.
+_TAR_BYTES = 512
 # Rows of one model are handed out together, up to so many of them and so many characters.
 LOT_ROWS = 2_000
 _LOT_WIDTH = 4_000_000
@@ -136,7 +139,8 @@ def _lots_of(lines: Lines) -> Iterator[Lot]:
 
 class ArchiveReader:
     """An open archive. `rows()` starts from the beginning each time it is called; what read before
-    has ended then. `signer` is the public key of who signed it, if that was asked."""
+    has ended then. `signer` is the public key of who signed it, if that was asked; `files` has the
+    uploaded files that came along, None where none were to."""
 
     def __init__(
         self,
@@ -145,9 +149,11 @@ class ArchiveReader:
         max_bytes: int,
         identities: Sequence[Any] = (),
         signer: str = "",
+        files: Container | None = None,
     ) -> None:
         self.name = name
         self.signer = signer
+        self.files = files
         self._file = file
         self._max_bytes = max_bytes
         self._identities = identities
@@ -373,11 +379,45 @@ def open_archive(
         )
     with place.readable(max_bytes) as file:
         signer = "" if trusted is None else _signer(place, shown, file, trusted)
-        reader = ArchiveReader(shown, file, max_bytes, identities, signer)
-        try:
-            yield reader
-        finally:
-            reader.close()
+        with _rows(shown, file, max_bytes, identities) as (rows, files):
+            reader = ArchiveReader(shown, rows, max_bytes, identities, signer, files)
+            try:
+                yield reader
+            finally:
+                reader.close()
+
+
+@contextmanager
+def _rows(
+    name: str, file: IO[bytes], max_bytes: int, identities: Sequence[Any]
+) -> Iterator[tuple[IO[bytes], Container | None]]:
+    """The file with the document, and what has the uploaded files: of a tar, all is read and
+    checked for it."""
+    container = Container(name, lambda: _expanded(name, file, identities), max_bytes)
+    if not is_tar(container.start(_TAR_BYTES)):
+        file.seek(0)
+        yield file, None
+        return
+    with container.rows() as rows:
+        yield rows, container
+
+
+@contextmanager
+def _expanded(name: str, file: IO[bytes], identities: Sequence[Any]) -> Iterator[IO[bytes]]:
+    """The bytes from their beginning, decrypted and expanded."""
+    with _decrypted(name, file, identities) as clear:
+        compression = sniff(clear.read(4))
+    with expansion_errors(name), _decrypted(name, file, identities) as clear:
+        yield expanding(clear, compression)
+
+
+@contextmanager
+def _decrypted(name: str, file: IO[bytes], identities: Sequence[Any]) -> Iterator[IO[bytes]]:
+    file.seek(0)
+    is_sealed = is_encrypted(file.read(START_BYTES))
+    file.seek(0)
+    with decrypting(name, file, identities) if is_sealed else nullcontext(file) as clear:
+        yield clear
 
 
 def _signer(place: Place, shown: str, file: IO[bytes], trusted: TrustedSigners) -> str:

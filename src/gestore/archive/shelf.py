@@ -94,7 +94,7 @@ class Shelf:
     def _send(self, name: str, kept: IO[bytes], *, overwrite: bool) -> None:
         size = kept.seek(0, 2)
         kept.seek(0)
-        storage = self._bounded(self._replacing() if overwrite else None, _SENT_SIZES)
+        storage = bounded((self._replacing() if overwrite else None) or self.storage, _SENT_SIZES)
         with self._written(name, cleaning=not overwrite):
             saved = storage.save(name, File(kept, name))
             if saved != name:
@@ -119,7 +119,7 @@ class Shelf:
                 yield file
             return
         with tempfile.TemporaryFile(prefix="gestore-") as kept:
-            with self._read(name), self._bounded().open(name, "rb") as file:
+            with self._read(name), bounded(self.storage).open(name, "rb") as file:
                 spool(file, kept, max_bytes, self.shown(name))
             yield kept
 
@@ -157,22 +157,6 @@ class Shelf:
             return Path(self.storage.path(name))
         except (SuspiciousFileOperation, ValueError) as error:
             raise ArchiveNotWritten(f"{self.shown(name)}: {error}.") from error
-
-    def _bounded(
-        self, storage: Storage | None = None, sizes: Mapping[str, int] = _SIZES
-    ) -> Storage:
-        """The same storage, holding little in memory; the project's own object stays as it is, and
-        so does what its settings say."""
-        storage = storage or self.storage
-        wanted: dict[str, Any] = {
-            name: size
-            for name, size in sizes.items()
-            if hasattr(storage, name) and not getattr(storage, name)
-        }
-        transfers = getattr(storage, "transfer_config", None)
-        if transfers is not None:
-            wanted["transfer_config"] = _changed(transfers, _bounded_transfers(transfers))
-        return _changed(storage, wanted)
 
     def _replacing(self) -> Storage | None:
         """The same storage, replacing a file of the name it is given; None where it cannot."""
@@ -222,6 +206,20 @@ class Shelf:
             raise ArchiveNotRead(
                 f"{self.shown(name)} cannot be read: {words_of(error)}."
             ) from error
+
+
+def bounded(storage: Storage, sizes: Mapping[str, int] = _SIZES) -> Storage:
+    """The same storage, holding little in memory; the project's own object stays as it is, and so
+    does what its settings say."""
+    wanted: dict[str, Any] = {
+        name: size
+        for name, size in sizes.items()
+        if hasattr(storage, name) and not getattr(storage, name)
+    }
+    transfers = getattr(storage, "transfer_config", None)
+    if transfers is not None:
+        wanted["transfer_config"] = _changed(transfers, _bounded_transfers(transfers))
+    return _changed(storage, wanted) if wanted else storage
 
 
 def _bounded_transfers(transfers: Any) -> dict[str, int]:

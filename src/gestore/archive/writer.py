@@ -16,6 +16,7 @@ from ..rows import ArchivedRow, JsonValue
 from .background import Background, written_meanwhile
 from .columns import Lines
 from .compression import compressing, compression_of, require
+from .container import TAR
 from .documents import Layout, pieces, row_text, utf8
 from .encryption import AGE, encrypting
 from .manifest import Manifest
@@ -30,8 +31,8 @@ _BLOCK_BYTES = 1 << 18
 @dataclass(frozen=True, slots=True)
 class Written:
     """What was written: where, rows per model, the digest, the size of the document in bytes
-    before compression. Of an archive that is encrypted or signed also the digest of all bytes of
-    the file, and who signed them."""
+    before compression; of uploaded files how many came along, and their bytes. Of an archive that
+    is encrypted or signed also the digest of all bytes of the file, and who signed them."""
 
     name: str
     rows_by_model: dict[str, int]
@@ -39,6 +40,8 @@ class Written:
     size_bytes: int
     file_sha256: str = ""
     signer: str = ""
+    file_count: int = 0
+    file_bytes: int = 0
 
     @property
     def row_count(self) -> int:
@@ -48,7 +51,7 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where an archive goes and how: most of it told by the name. Who may open it are age's
-    recipients (`encryption.recipients_of`), none for a clear one."""
+    recipients (`encryption.recipients_of`), none for a clear one. One with files is a tar."""
 
     place: Place
     layout: Layout
@@ -56,31 +59,38 @@ class Destination:
     overwrite: bool = False
     recipients: tuple[Any, ...] = ()
     signer: Signer | None = None
+    has_files: bool = False
 
     @classmethod
     def parse(
         cls,
         name: str,
         *,
-        form: str = "jsonl",
+        form: str = "",
         overwrite: bool = False,
+        with_files: bool = False,
         shelf: Shelf | None = None,
         recipients: tuple[Any, ...] = (),
         signer: Signer | None = None,
     ) -> Destination:
-        """Read `acme.json`, `acme.jsonl.zst.age`; for `-`, standard output, `form` is the ending.
-        The recipients are of concern to a name that ends in `.age`."""
+        """Read `acme.json`, `acme.jsonl.zst.age`, `acme.tar`; for `-`, standard output, `form` is
+        the ending: `jsonl`, with files `tar`, unless it is given. The recipients are of concern to
+        a name that ends in `.age`."""
+        form = form or ("tar" if with_files else "jsonl")
         ending = f".{form}" if name == STANDARD else name
         clear = ending.removesuffix(AGE)
         compression = compression_of(clear)
         stem = clear.removesuffix(compression)
         layout = next((way for way in _LAYOUTS if stem.endswith(way.value)), None)
+        if stem.endswith(TAR):
+            layout = Layout.JSON_LINES
         if layout is None:
             raise UsageError(
                 f"{name}: the name does not say what to write.",
-                hint="End it in .json or .jsonl, .gz or .zst after that to compress, and .age to "
-                "encrypt.",
+                hint="End it in .json, .jsonl or .tar, .gz or .zst after that to compress, and "
+                ".age to encrypt.",
             )
+        _check_files(ending, has_room=stem.endswith(TAR), with_files=with_files)
         is_clear = clear == ending
         if not is_clear and not recipients:
             raise UsageError(
@@ -93,7 +103,8 @@ class Destination:
                 "A signature lies beside its archive: standard output has no place for it.",
                 hint="Name a file.",
             )
-        return cls(place, layout, compression, overwrite, () if is_clear else recipients, signer)
+        to = () if is_clear else recipients
+        return cls(place, layout, compression, overwrite, to, signer, with_files)
 
     @property
     def name(self) -> str:
@@ -111,10 +122,26 @@ class Destination:
 _LAYOUTS = (Layout.JSON_LINES, Layout.JSON)
 
 
+def _check_files(ending: str, *, has_room: bool, with_files: bool) -> None:
+    """What is asked for and what the name says agree: a .tar holds files, nothing else does."""
+    if has_room and not with_files:
+        raise UsageError(
+            f"{ending}: a .tar holds uploaded files beside the rows, and none are asked for.",
+            hint="Add --with-files, or end the name in .json or .jsonl.",
+        )
+    if with_files and not has_room:
+        raise UsageError(
+            f"{ending}: an archive of this kind has no room for uploaded files.",
+            hint="End it in .tar, then .gz or .zst to compress, and .age to encrypt.",
+        )
+
+
 def is_archive_name(name: str) -> bool:
     """Whether the name itself says what to write; otherwise it is a folder's."""
     try:
-        Destination.parse(name.removesuffix(AGE))
+        clear = name.removesuffix(AGE)
+        is_tar = clear.removesuffix(compression_of(clear)).endswith(TAR)
+        Destination.parse(clear, with_files=is_tar)
     except UsageError:
         return name.endswith(AGE)
     return True
@@ -129,10 +156,17 @@ def write_archive(
 
 def write_lines(destination: Destination, manifest: Manifest, lines: Iterable[Lines]) -> Written:
     """The same of rows that are lines already."""
-    with _packed(destination) as packed, written_meanwhile(packed.sink) as background:
+    with packed(destination) as sealed, written_meanwhile(sealed.sink) as background:
         written = _write(background, destination, manifest, lines)
-    signer = _sign(destination, packed.sha256)
-    return replace(written, file_sha256=packed.sha256, signer=signer)
+    return replace(written, file_sha256=sealed.sha256, signer=sealed.signer)
+
+
+def write_aside(
+    file: IO[bytes], destination: Destination, manifest: Manifest, lines: Iterable[Lines]
+) -> Written:
+    """The document with the rows alone, into `file`: what else goes along is not known yet."""
+    with written_meanwhile(file) as background:
+        return _write(background, destination, manifest, lines)
 
 
 def _lines_of(rows: Iterable[ArchivedRow]) -> Iterator[Lines]:
@@ -153,12 +187,13 @@ def _lines_of(rows: Iterable[ArchivedRow]) -> Iterator[Lines]:
 
 
 @dataclass(slots=True)
-class _Packed:
+class Packed:
     """Where clear bytes are written to; when all of them lie under the archive's name, the digest
-    of what lies there, if somebody wants to know it."""
+    of what lies there, if somebody wants to know it, and who signed it."""
 
     sink: IO[bytes]
     tally: _Tally | None
+    signer: str = ""
 
     @property
     def sha256(self) -> str:
@@ -181,8 +216,8 @@ class _Tally:
 
 
 @contextmanager
-def _packed(destination: Destination) -> Iterator[_Packed]:
-    """From the outside in: the place, the digest, encryption, compression."""
+def packed(destination: Destination) -> Iterator[Packed]:
+    """From the outside in: the place, the digest, encryption, compression; then the signature."""
     with destination.place.new_file(overwrite=destination.overwrite) as file:
         is_told = bool(destination.recipients or destination.signer)
         tally = _Tally(file) if is_told else None
@@ -191,7 +226,9 @@ def _packed(destination: Destination) -> Iterator[_Packed]:
             _encrypted(destination, outer) as sealed,
             compressing(sealed, destination.compression) as sink,
         ):
-            yield _Packed(sink, tally)
+            told = Packed(sink, tally)
+            yield told
+    told.signer = _sign(destination, told.sha256)
 
 
 def _encrypted(destination: Destination, sink: IO[bytes]) -> AbstractContextManager[IO[bytes]]:

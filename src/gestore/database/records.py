@@ -7,15 +7,19 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from django.db import connections
 
 from ..errors import NotFound
-from ..rows import JsonValue
+from ..rows import JsonValue, batches
 
 if TYPE_CHECKING:
     from ..models import Import
+
+_LOT_NAMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,13 @@ def _unpacked(packed: bytes) -> list[KeyPair]:
 
 
 def remember(
-    database: str, entry: ImportEntry, lots_by_model: Iterable[tuple[str, Iterable[KeyLot]]]
+    database: str,
+    entry: ImportEntry,
+    lots_by_model: Iterable[tuple[str, Iterable[KeyLot]]],
+    files: Iterable[tuple[str, str]] = (),
 ) -> int:
-    """Write the record; its number comes back."""
-    from ..models import Import, ImportedKeys
+    """Write the record; its number comes back. `files` are fields and names, sorted."""
+    from ..models import Import, ImportedFiles, ImportedKeys
 
     record = Import.objects.using(database).create(
         archive=entry.archive,
@@ -77,6 +84,11 @@ def remember(
         for lot in lots:
             ImportedKeys.objects.using(database).create(
                 imported=record, model=model, packed=lot.packed()
+            )
+    for label, pairs in groupby(files, key=itemgetter(0)):
+        for names in batches((name for _, name in pairs), _LOT_NAMES):
+            ImportedFiles.objects.using(database).create(
+                imported=record, field=label, packed=zlib.compress(json.dumps(names).encode(), 1)
             )
     return int(record.pk)
 
@@ -94,9 +106,10 @@ def is_known(database: str) -> bool:
 
 def has_tables(database: str) -> bool:
     """Whether this database has the tables of the records: `migrate` makes them."""
-    from ..models import Import
+    from ..models import Import, ImportedFiles
 
-    return Import._meta.db_table in connections[database].introspection.table_names()
+    wanted = {Import._meta.db_table, ImportedFiles._meta.db_table}
+    return wanted <= set(connections[database].introspection.table_names())
 
 
 def find(database: str, number: int) -> Import:
@@ -114,7 +127,7 @@ def find(database: str, number: int) -> Import:
             f"No import {number} is remembered in {database!r}.",
             hint=f"Those that are: {numbers}." if numbers else "",
         )
-    if record.undone_at is not None:
+    if record.undone_at is not None and not record.files.exists():
         raise NotFound(f"Import {number} was undone on {record.undone_at:%Y-%m-%d %H:%M}.")
     return record
 
@@ -137,8 +150,22 @@ def pairs_since(database: str, record: Import) -> Iterator[tuple[str, list[KeyPa
         yield from pairs_of(later, models)
 
 
+def files_of(record: Import) -> Iterator[tuple[str, list[str]]]:
+    """The files that an import wrote, a lot at a time: the field, and names."""
+    for lot in record.files.order_by("pk").iterator(chunk_size=1):
+        yield lot.field, json.loads(zlib.decompress(bytes(lot.packed)))
+
+
+def forget_files(database: str, number: int) -> None:
+    """The files of an import are gone, or somebody else's."""
+    from ..models import ImportedFiles
+
+    ImportedFiles.objects.using(database).filter(imported=number).delete()
+
+
 def cross_out(record: Import, moment: datetime) -> None:
-    """The import is undone: its keys are forgotten, the record stays."""
+    """The import is undone: its keys are forgotten, the record stays, and so do its files until
+    they are."""
     record.keys.all().delete()
     record.undone_at = moment
     record.save(update_fields=["undone_at"])

@@ -56,7 +56,7 @@ class Renames:
         return replace(
             manifest,
             tables={self.model(n): self._table(n, entry) for n, entry in manifest.tables.items()},
-            policies={self._label(label): word for label, word in manifest.policies.items()},
+            policies={self.label(label): word for label, word in manifest.policies.items()},
             external=tuple(map(self._external, manifest.external)),
         )
 
@@ -69,10 +69,12 @@ class Renames:
             columns={names.get(n, n): column for n, column in entry.columns.items()},
         )
 
-    def _label(self, label: str) -> str:
+    def label(self, label: str) -> str:
+        """A model's or field's label under its name here; the model's in lower case."""
         if label.count(".") < 2:
             return self.model(label)
         model, _, name = label.rpartition(".")
+        model = model.lower()
         return f"{self.model(model)}.{self.fields.get(model, {}).get(name, name)}"
 
     def _external(self, row: ExternalRow) -> ExternalRow:

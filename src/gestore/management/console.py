@@ -452,3 +452,7 @@ def show_anonymized(console: Console, labels: Sequence[str]) -> None:
 
 def rows_text(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def files_text(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"

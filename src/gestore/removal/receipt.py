@@ -18,7 +18,8 @@ RECEIPT_VERSION = 1
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What went, when, by which command and whose hand; rows by model label; the archive that has
-    it all. `is_proved` says that nothing was found to be left."""
+    it all. `is_proved` says that nothing was found to be left. `files` counts those that went with
+    the rows, None where they were left alone."""
 
     objects: Sequence[str]
     database: str
@@ -33,8 +34,10 @@ class Receipt:
     is_proved: bool
     left: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, JsonValue] | None = None
 
     def as_json(self) -> dict[str, JsonValue]:
+        files: dict[str, JsonValue] = {} if self.files is None else {"files": dict(self.files)}
         return {
             "receipt": RECEIPT_VERSION,
             "objects": list(self.objects),
@@ -46,6 +49,7 @@ class Receipt:
             "removed": dict(self.removed),
             "changed": dict(self.changed),
             "rows": sum(self.removed.values()),
+            **files,
             "archive": self.archive,
             "sha256": self.sha256,
             "proved": self.is_proved,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -34,6 +34,7 @@ from ..console import (
     checks_without_databases,
     count_lines,
     file_name,
+    files_text,
     is_error,
     keeping,
     named_objects,
@@ -54,8 +55,13 @@ class Command(BaseCommand):
             "--archive",
             metavar="PATH",
             type=file_name,
-            help="the archive that is written first; a name ending in .json or .jsonl, then .gz "
-            "or .zst, then .age",
+            help="the archive that is written first; a name ending in .json or .jsonl (.tar with "
+            "files), then .gz or .zst, then .age",
+        )
+        parser.add_argument(
+            "--with-files",
+            action="store_true",
+            help="archive and remove the uploaded files, too, that no other rows name",
         )
         parser.add_argument(
             "--no-archive", action="store_true", help="remove without an archive: gone for good"
@@ -202,6 +208,7 @@ def _delete_options(options: dict[str, Any]) -> DeleteOptions:
         dry_run=options["dry_run"],
         commit_every=options["commit_every"],
         batch_seconds=options["batch_seconds"],
+        with_files=options["with_files"],
         limits=Limits(
             max_lag_seconds=options["max_lag"],
             pause_file=options["pause_file"] or "",
@@ -231,6 +238,11 @@ def _show_plan(console: Console, plan: DeletePlan, *, is_archived: bool) -> None
             f"To stay, and be archived with them: {_rows_in(plan.shared_by_model)}",
             plan.shared_by_model,
         )
+    _show_counts(
+        console,
+        f"To remove, unless other rows name them: {files_text(sum(plan.files_by_field.values()))}",
+        plan.files_by_field,
+    )
     console.show_findings(plan.findings)
 
 
@@ -274,8 +286,22 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
             f"Archived {rows_text(report.archive.row_count)} in {archive} "
             f"(sha256 {report.archive.sha256[:12]}…)."
         )
+        if options["with_files"]:
+            console.say(
+                f"With {files_text(report.archive.file_count)} "
+                f"({report.archive.file_bytes:,} bytes)."
+            )
     if options["receipt"]:
         console.say(f"Receipt: {options['receipt']}")
+    if report.files is not None:
+        console.say(f"Removed {files_text(report.files.removed)}.")
+    if not report.is_finished and report.files is not None:
+        console.show_findings(report.left)
+        raise CommandError(
+            f"Removed {rows_text(report.row_count)}, and not all of their files.\n"
+            + _go_on_with_files(words if archive else (), options["database"]),
+            returncode=3,
+        )
     if not report.is_finished:
         console.show_findings(report.left)
         raise CommandError(
@@ -294,6 +320,12 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
     console.say(f"Removed {rows_text(report.row_count)}; nothing is left that points at them.")
     if archive:
         console.say(f"To bring them back: importobjects {shlex.join(words)}")
+
+
+def _go_on_with_files(archive: Sequence[str], database: str) -> str:
+    if not archive:
+        return "Remove these by hand."
+    return f"Look at these, and go on with:\n{resume_words(archive, database)}"
 
 
 def _check_terminal(options: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from ..console import (
     add_walk,
     checks_without_databases,
     count_lines,
+    files_text,
     is_error,
     keeping,
     named_objects,
@@ -41,7 +42,7 @@ from ..plan_text import plan_lines
 _FOLDER = "exports"
 _FORMS = tuple(
     layout + packing + sealing
-    for layout in ("json", "jsonl")
+    for layout in ("json", "jsonl", "tar")
     for packing in ("", ".gz", ".zst")
     for sealing in ("", AGE)
 )
@@ -59,16 +60,22 @@ class Command(BaseCommand):
             "--output",
             default=_FOLDER,
             metavar="PATH",
-            help="a name ending in .json or .jsonl, then .gz or .zst, then .age; - for standard "
-            "output; any other path is a folder, in which a name is made (default: %(default)s)",
+            help="a name ending in .json or .jsonl (.tar with files), then .gz or .zst, then .age; "
+            "- for standard output; any other path is a folder, in which a name is made (default: "
+            "%(default)s)",
         )
         parser.add_argument(
             "--format",
             choices=(*_FORMS, _TABLES),
             metavar="FORM",
             help="what to write where no name says it, json.gz.age for instance: to standard "
-            "output (default: jsonl) or into a folder (default: json); csv: tables for people, "
-            "into a new folder or a .zip, which cannot be imported",
+            "output (default: jsonl) or into a folder (default: json), with files tar; csv: tables "
+            "for people, into a new folder or a .zip, which cannot be imported",
+        )
+        parser.add_argument(
+            "--with-files",
+            action="store_true",
+            help="take the uploaded files along that the objects' rows name, into a .tar",
         )
         parser.add_argument(
             "--overwrite", action="store_true", help="replace the file if it exists"
@@ -102,6 +109,10 @@ class Command(BaseCommand):
             console = console.for_payload()
         left = "what was written is not whole" if is_payload else "nothing was written"
         with translated(console, options["report"], interrupted=left):
+            if options["debug"] and options["with_files"]:
+                raise UsageError(
+                    "--debug prints a document, and files are none.", hint="Leave --with-files out."
+                )
             kept = keeping(options)
             _check_kept(kept, options)
             if options["format"] == _TABLES and not options["dry_run"]:
@@ -110,7 +121,12 @@ class Command(BaseCommand):
             name, form = _name(options, kept), _form(options, "jsonl", kept)
             if options["dry_run"]:
                 keeper = Keeper(kept)
-                destination = keeper.destination(name, form=form, overwrite=options["overwrite"])
+                destination = keeper.destination(
+                    name,
+                    form=form,
+                    overwrite=options["overwrite"],
+                    with_files=options["with_files"],
+                )
                 self._plan(console, options, destination)
                 return
             report = export_objects(
@@ -119,13 +135,14 @@ class Command(BaseCommand):
                 walk_options(options),
                 form=form,
                 overwrite=options["overwrite"],
+                with_files=options["with_files"],
                 progress=console.progress(),
                 workers=options["workers"],
                 keeping=kept,
                 anonymize=options["anonymize"],
                 strict_anonymize=options["strict_anonymize"],
             )
-        self._tell(console, report)
+        self._tell(console, report, options)
         if options["report"]:
             write_report(options["report"], report.as_json())
 
@@ -169,7 +186,7 @@ class Command(BaseCommand):
             raise CommandError("This cannot be exported as it is.", returncode=1)
         console.say("Dry run: nothing was written.")
 
-    def _tell(self, console: Console, report: ExportReport) -> None:
+    def _tell(self, console: Console, report: ExportReport, options: dict[str, Any]) -> None:
         totals = {
             label: report.owned_by_model.get(label, 0) + report.shared_by_model.get(label, 0)
             for label in [*report.owned_by_model, *report.shared_by_model]
@@ -185,6 +202,11 @@ class Command(BaseCommand):
             f"Exported {rows_text(report.row_count)} ({owned:,} owned, {shared:,} shared) "
             f"to {where}"
         )
+        if options["with_files"]:
+            console.say(
+                f"With {files_text(report.archive.file_count)} "
+                f"({report.archive.file_bytes:,} bytes)."
+            )
         console.say(f"sha256 {report.archive.sha256}")
 
 
@@ -202,7 +224,11 @@ def _check_kept(kept: Keeping, options: dict[str, Any]) -> None:
 
 
 def _form(options: dict[str, Any], default: str, kept: Keeping) -> str:
-    form: str = options["format"] or ("json" if options["debug"] else default)
+    if options["debug"]:
+        default = "json"
+    elif options["with_files"]:
+        default = "tar"
+    form: str = options["format"] or default
     if form == _TABLES:
         # Only a plan gets here with it: what is planned is the same in any form.
         form = default
@@ -215,6 +241,10 @@ def _form(options: dict[str, Any], default: str, kept: Keeping) -> str:
 def _place_of_tables(options: dict[str, Any]) -> str:
     """A `.zip`, a folder that is not there yet, or a new one in a folder that is."""
     output: str = options["output"]
+    if options["with_files"]:
+        raise UsageError(
+            "Tables carry no uploaded files, only their names.", hint="Leave --with-files out."
+        )
     if options["debug"] or output == "-" or is_archive_name(output):
         raise UsageError(
             "Tables are several files: they go into a folder, or into a .zip.",
@@ -257,5 +287,5 @@ def _check_folder_name(output: str, *, is_stored: bool = False) -> None:
     if Path(output).suffix and not is_folder:
         raise UsageError(
             f"{output}: the name does not say what to write.",
-            hint="End it in .json or .jsonl, then .gz or .zst; or in / to name a folder.",
+            hint="End it in .json, .jsonl or .tar, then .gz or .zst; or in / to name a folder.",
         )

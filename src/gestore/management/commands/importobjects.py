@@ -6,9 +6,10 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from ...errors import UsageError
+from ...arrivals import FileCounts
+from ...errors import Severity, UsageError
 from ...importing import ImportOptions, ImportReport, import_objects
 from ...keeping import Keeping
 from ...load.strategies import Strategy
@@ -23,6 +24,7 @@ from ..console import (
     checks_without_databases,
     count_lines,
     file_name,
+    files_text,
     keeping,
     named_archive,
     rows_text,
@@ -140,6 +142,8 @@ class Command(BaseCommand):
             )
             for line in count_lines(plan.rows_by_model):
                 console.say(line)
+            if plan.file_count:
+                console.say(f"And {files_text(plan.file_count)} that it wrote.")
             return options["no_input"] or options["dry_run"] or _agrees(plan.number)
 
         plan = undo_import(
@@ -154,8 +158,17 @@ class Command(BaseCommand):
             console.say("Dry run: everything was rolled back.")
         else:
             console.say(f"Removed {rows_text(plan.row_count)}: import {plan.number} is undone.")
+        if plan.files is not None:
+            console.show_findings(plan.left)
+            console.say(f"Removed {files_text(plan.files.removed)}.")
         if options["report"]:
             write_report(options["report"], plan.as_json())
+        if any(finding.severity is Severity.BLOCKER for finding in plan.left):
+            raise CommandError(
+                "Not all of the import's files are gone. Try again with:\n"
+                f"importobjects --undo {plan.number}",
+                returncode=1,
+            )
 
     def _tell(self, console: Console, report: ImportReport) -> None:
         for line in count_lines(report.loaded_by_model):
@@ -180,10 +193,21 @@ class Command(BaseCommand):
         were = "was" if report.here_count == 1 else "were"
         here = f", {report.here_count:,} {were} here already" if report.here_count else ""
         console.say(f"{done} {rows_text(report.loaded_count)} from {report.archive}{here}.")
+        if report.files != FileCounts():
+            console.say(_files_line(report.files, is_dry_run=report.is_dry_run))
         if report.number:
             console.say(f"This is import {report.number}: importobjects --undo {report.number}")
         if report.is_dry_run:
             console.say("Dry run: everything was rolled back.")
+
+
+def _files_line(files: FileCounts, *, is_dry_run: bool) -> str:
+    """What became of the uploaded files that the written rows name."""
+    done = "Would write" if is_dry_run else "Wrote"
+    were = "was" if files.here == 1 else "were"
+    here = f", {files.here:,} {were} here already" if files.here else ""
+    renamed = f" ({files.renamed:,} under other names than in the archive)" if files.renamed else ""
+    return f"{done} {files_text(files.written)}{here}{renamed}."
 
 
 def _import_options(options: dict[str, Any]) -> ImportOptions:

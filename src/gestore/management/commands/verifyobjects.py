@@ -18,6 +18,7 @@ from ..console import (
     add_report,
     checks_without_databases,
     count_lines,
+    files_text,
     keeping,
     named_archive,
     rows_text,
@@ -73,6 +74,9 @@ class Command(BaseCommand):
             f"{report.archive} {'has' if is_edited else 'is whole:'} "
             f"{rows_text(report.row_count)} of {', '.join(report.manifest.provided_objects)}."
         )
+        if report.file_count:
+            files = f"{files_text(report.file_count)} ({report.file_bytes:,} bytes)"
+            console.say(f"Its files are whole, too: {files}.")
         console.say(f"sha256 {report.sha256}")
         if report.signer:
             console.say(f"Signed by {report.signer}")
@@ -99,9 +103,12 @@ def _tell_comparison(
 def _tell_absence(console: Console, report: VerifyReport, left: Findings) -> None:
     if left:
         console.show_findings(left)
-        raise CommandError(
-            f"Not absent: {len(left):,} {'row is' if len(left) == 1 else 'rows are'} there, or "
-            "point at removed ones.",
-            returncode=3,
-        )
+        files = sum(finding.code == "file-still-there" for finding in left)
+        rows = len(left) - files
+        told = f"{rows:,} {'row is' if rows == 1 else 'rows are'} there, or point at removed ones"
+        if files:
+            told = f"{told}; {files_text(files)} {'is' if files == 1 else 'are'} there"
+        raise CommandError(f"Not absent: {told}.", returncode=3)
+    if report.file_count:
+        console.say("None of its files is there, but for those that other rows name.")
     console.say("None of the rows it owns is in the database, and nothing points at them.")
