@@ -23,7 +23,7 @@ from .errors import ArchiveDamaged, ConfigurationError, Finding, GestoreError, S
 from .rows import JsonValue, Value
 from .schema.graph import Graph
 from .schema.table import Table
-from .uploads import NO_NAME, digest_of, file_columns, label_of, missing_findings, storage_of
+from .uploads import NO_NAME, Storages, digest_of, file_columns, label_of, missing_findings
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
@@ -73,6 +73,7 @@ class Arrivals:
             for table in graph.tables.values()
             for column in file_columns(table)
         }
+        self._storages = Storages()
         self._archive = archive
         self._known = sqlite3.connect("")
         self._known.execute(
@@ -96,7 +97,7 @@ class Arrivals:
 
     def _place(self, label: str, carried: CarriedFile) -> tuple[str, bool]:
         """The name that the file gets here, and whether it is there already."""
-        storage = storage_of(self._columns[label])
+        storage = self._storages.of(self._columns[label])
         try:
             for name in (carried.name, *self._other_names(label, carried)):
                 if not storage.exists(name):
@@ -246,7 +247,7 @@ class Arrivals:
                     self._save(label, target, kept, sha256)
 
     def _save(self, label: str, target: str, kept: IO[bytes], sha256: str) -> None:
-        storage = storage_of(self._columns[label])
+        storage = self._storages.of(self._columns[label])
         if storage.exists(target):
             # Two fields may share a storage and a name: what one wrote is there for the other.
             if digest_of(storage, target) != sha256:
@@ -290,7 +291,7 @@ class Arrivals:
         written = "SELECT DISTINCT label, target FROM files WHERE is_written"
         for label, target in self._known.execute(written).fetchall():
             try:
-                _delete(storage_of(self._columns[label]), target)
+                _delete(self._storages.of(self._columns[label]), target)
             except GestoreError as error:
                 left.append(f"{target!r} of {self._label(label)} ({error.message})")
         if left:

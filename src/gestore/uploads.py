@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _FILE_FIELD = "FileField"
 _BATCH_KEYS = 5_000
-_BATCH_NAMES = 500
+_BATCH_NAMES = 5_000
 _PIECE_BYTES = 1 << 18
 _SHOWN = 100
 # What a storage says of a name that none of its files can have, and of one that is a folder's.
@@ -61,10 +61,20 @@ def label_of(table: Table, column: Column) -> str:
     return f"{table.label}.{column.name}"
 
 
-def storage_of(column: Column) -> Storage:
-    field: Any = column.field
-    storage: Storage = field.storage
-    return storage
+class Storages:
+    """The storages of fields, such as hold little in memory. Each is made once: some then begin
+    with a client of their own."""
+
+    def __init__(self) -> None:
+        # With what it was made of, so that nothing else gets that one's number.
+        self._found: dict[int, tuple[Storage, Storage]] = {}
+
+    def of(self, column: Column) -> Storage:
+        field: Any = column.field
+        storage: Storage = field.storage
+        if id(storage) not in self._found:
+            self._found[id(storage)] = storage, bounded(storage)
+        return self._found[id(storage)][1]
 
 
 def columns_by_label(graph: Graph) -> dict[str, Column]:
@@ -79,7 +89,7 @@ def columns_by_label(graph: Graph) -> dict[str, Column]:
 def digest_of(storage: Storage, name: str) -> str:
     """The SHA-256 of a stored file."""
     digest = hashlib.sha256()
-    with bounded(storage).open(name, "rb") as file:
+    with storage.open(name, "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()
@@ -198,9 +208,9 @@ class Packing:
 
 def sources(graph: Graph, named: Iterable[tuple[str, str]]) -> Iterator[FileSource]:
     """Each file, to be carried along."""
-    columns = columns_by_label(graph)
+    columns, storages = columns_by_label(graph), Storages()
     for label, name in named:
-        yield FileSource(label, name, _opener(storage_of(columns[label]), label, name))
+        yield FileSource(label, name, _opener(storages.of(columns[label]), label, name))
 
 
 def _opener(
@@ -209,7 +219,7 @@ def _opener(
     @contextmanager
     def opened() -> Iterator[IO[bytes]]:
         with _reading(storage, label, name):
-            file = bounded(storage).open(name, "rb")
+            file = storage.open(name, "rb")
         with file:
             yield _Upload(storage, label, name, file)  # type: ignore[misc]
 
@@ -335,6 +345,7 @@ class Clearing:
     def __init__(self, reader: Reader) -> None:
         self._columns = columns_by_label(reader.graph)
         self._places = [*_places(reader)]
+        self._storages = Storages()
 
     def run(
         self, named: Iterable[tuple[str, str, str]], advance: Callable[[int], None]
@@ -362,7 +373,7 @@ class Clearing:
     def _removed(self, label: str, name: str, sha256: str) -> bool:
         if label not in self._columns:
             raise GestoreError("there is no such field here")
-        return _removed(storage_of(self._columns[label]), label, name, sha256)
+        return _removed(self._storages.of(self._columns[label]), label, name, sha256)
 
     def there(self, named: Iterable[tuple[str, str, str]]) -> Iterator[Finding]:
         """Those that are there, and that no row names."""
@@ -371,7 +382,7 @@ class Clearing:
             for label, name, _ in lot:
                 if label not in self._columns or self._is_used(label, name, used):
                     continue
-                if _exists(storage_of(self._columns[label]), label, name):
+                if _exists(self._storages.of(self._columns[label]), label, name):
                     yield Finding(
                         "file-still-there",
                         Severity.BLOCKER,
@@ -385,11 +396,11 @@ class Clearing:
         for reader, table, column in self._places:
             where = reader.among(table, [column.name], sorted(names))
             for (name,) in reader.select(table, [column], where, distinct=True):
-                used.setdefault(str(name), []).append(storage_of(column))
+                used.setdefault(str(name), []).append(self._storages.of(column))
         return used
 
     def _is_used(self, label: str, name: str, used: Mapping[str, list[Storage]]) -> bool:
-        mine = storage_of(self._columns[label])
+        mine = self._storages.of(self._columns[label])
         return any(is_same_place(mine, other, name) for other in used.get(name, ()))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import FileSystemStorage, default_storage, storages
 from django.db import transaction
 from django.db.models.signals import post_delete
 from django.test import override_settings
@@ -27,6 +27,7 @@ from gestore.models import Import, Removal
 from tests.archive.shelves import SHELVES, settings_with
 from tests.journeys import file_storages, removals, trips
 from tests.journeys import stepwise_sites as sites
+from tests.management import keys as key_files
 from tests.management.typing_in import typed
 from tests.zoo import compare, rows
 from tests.zoo import models as zoo
@@ -228,6 +229,50 @@ def test_files_go_with_their_rows_and_come_back(tmp_path: Path) -> None:
     assert held() == {LION: PHOTO, "zoo/map.txt": MAP}
     compared = gestore.verify_archive(str(archive), compare=True)
     assert codes(compared.findings) == ["file-missing"]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_sealed_in_a_storage_with_files(tmp_path: Path, settings: Any, opens: bool) -> None:
+    """Encrypted, signed, in a storage of its own; the file that is archived lies in another. Of
+    every changed byte it is told, before anything is written."""
+    keys = key_files.made(tmp_path)
+    identity = ("--identity", keys.identity)
+    with SHELVES["s3"]() as vault, SHELVES["folder"]("files") as files:
+        settings.STORAGES = settings_with(vault) | {"default": files}
+        settings.GESTORE = {"TRUSTED_SIGNERS": [keys.signer]}
+        root = menagerie(LION)
+        put(LION, PHOTO)
+        before = removals.dump()
+        words = ("--storage", "vault", "--encrypt-to", keys.recipient, "--sign", keys.signing)
+        seen = typed(
+            "deleteobjects",
+            *(root.reference, "--no-input", "--with-files", "--archive", "zoo.tar.zst.age"),
+            *(*words, *(identity if opens else ())),
+        )
+        assert (seen.code, seen.err) == (0, "")
+        assert "Removed 1 file." in seen.out
+        assert held() == {}
+        vaulted = storages["vault"]
+        with vaulted.open("zoo.tar.zst.age") as file:
+            data = bytes(file.read())
+        assert len(data) > len(PHOTO)
+        assert b"rows.jsonl" not in data
+        where = ("zoo.tar.zst.age", "--storage", "vault")
+        for place in (5, len(data) // 2, len(data) - 1):
+            changed = bytearray(data)
+            changed[place] ^= 1
+            vaulted.delete("zoo.tar.zst.age")
+            vaulted.save("zoo.tar.zst.age", ContentFile(bytes(changed)))
+            assert typed("importobjects", *where, *identity).code == 1
+            assert zoo.Menagerie.objects.count() == 0
+            assert held() == {}
+        vaulted.delete("zoo.tar.zst.age")
+        vaulted.save("zoo.tar.zst.age", ContentFile(data))
+        assert typed("verifyobjects", *where, *identity, "--absent").code == 0
+        seen = typed("importobjects", *where, *identity)
+        assert (seen.code, seen.err) == (0, "")
+        assert compare.difference(before, removals.dump()) == []
+        assert held() == {LION: PHOTO}
 
 
 # What stays ---------------------------------------------------------------------------------------
