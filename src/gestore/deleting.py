@@ -572,7 +572,10 @@ class _Deletion:
 
     def _clear(self, removing: Removing) -> Sequence[Finding]:
         self.cleared, left = cleared(
-            removing.connection, removing.reader, self.named, self.progress
+            removing.reader,
+            self.named,
+            self.progress,
+            only_archived=self.destination is not None,
         )
         return left
 

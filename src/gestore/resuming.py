@@ -116,7 +116,7 @@ class _Resumption:
         return DeleteReport(plan, gone.removed, gone.changed, None, receipt, left, self.cleared)
 
     def _clear(self, removing: Removing, named: Named) -> Findings:
-        self.cleared, left = cleared(removing.connection, removing.reader, named, self.progress)
+        self.cleared, left = cleared(removing.reader, named, self.progress, only_archived=True)
         return left
 
     def _learn(self, archive: ArchiveReader, removing: Removing) -> None:

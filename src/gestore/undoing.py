@@ -158,7 +158,7 @@ class _Undo:
 
     def clear(self, plan: UndoPlan, named: Named) -> UndoPlan:
         """Remove the files, now that the rows are gone for good."""
-        files, left = cleared(self.connection, self.reader, named, self.progress)
+        files, left = cleared(self.reader, named, self.progress, only_archived=False)
         if not left.has(Severity.BLOCKER):
             with loading(self.connection, keep=True):
                 records.forget_files(self.database, plan.number)

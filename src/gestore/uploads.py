@@ -35,7 +35,6 @@ from .schema.table import Column, Table
 
 if TYPE_CHECKING:
     from django.core.files.storage import Storage
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
     from .walk.keys import KeySet
 
@@ -304,13 +303,20 @@ def staying_findings(counts: Mapping[str, int]) -> Iterator[Finding]:
 
 
 def cleared(
-    connection: BaseDatabaseWrapper, reader: Reader, named: Named, progress: Progress
+    reader: Reader,
+    named: Named,
+    progress: Progress,
+    *,
+    only_archived: bool,
 ) -> tuple[Cleared, Findings]:
     """Remove the files of rows that are gone; what of them stays, and why: warnings of what others
-    need, blockers of what could not be removed."""
+    need, blockers of what could not be removed. A file that was not there to be archived, and is
+    now, is let be where that matters."""
     progress.begin("Removing files", len(named))
+    connection = reader.connection
     with quiet(connection), failures(connection, "No more files were removed."):
-        found, left = Clearing(reader).run(named, progress.advance)
+        going = (file for file in named if file[2] or not only_archived)
+        found, left = Clearing(reader).run(going, progress.advance)
     progress.end()
     return found, left
 

@@ -290,7 +290,7 @@ def test_without_files_they_are_left_alone(folder: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("steps", [{}, {"commit_every": 1}])
 def test_what_changed_and_what_cannot_go_is_told(tmp_path: Path, steps: dict[str, Any]) -> None:
-    root = menagerie("zoo/kept.txt", "zoo/map.txt", "zoo/changed.txt")
+    root = menagerie("zoo/kept.txt", "zoo/map.txt", "zoo/changed.txt", "zoo/late.txt")
     with storing("tests.journeys.file_storages.KeepingStorage", tmp_path / "files"):
         for name in ("zoo/kept.txt", "zoo/map.txt", "zoo/changed.txt"):
             put(name, MAP)
@@ -299,6 +299,7 @@ def test_what_changed_and_what_cannot_go_is_told(tmp_path: Path, steps: dict[str
         def replaced(**kwargs: Any) -> None:
             """When the archive is written, and the rows go."""
             put("zoo/changed.txt", PLAN)
+            put("zoo/late.txt", PLAN)
 
         post_delete.connect(replaced, sender=zoo.Menagerie)
         try:
@@ -306,8 +307,10 @@ def test_what_changed_and_what_cannot_go_is_told(tmp_path: Path, steps: dict[str
         finally:
             post_delete.disconnect(replaced, sender=zoo.Menagerie)
         assert not report.is_finished
-        assert codes(report.left) == ["file-left", "file-left"]
-        assert held() == {"zoo/kept.txt": MAP, "zoo/changed.txt": PLAN}
+        assert codes(report.left) == ["file-missing", "file-left", "file-left"]
+        # What came late is archived nowhere.
+        there = {"zoo/kept.txt": MAP, "zoo/changed.txt": PLAN, "zoo/late.txt": PLAN}
+        assert held() == there
         assert zoo.Menagerie.objects.count() == 0
         assert Removal.objects.get().ended_at is None
     with storing("django.core.files.storage.FileSystemStorage", tmp_path / "files"):
@@ -315,7 +318,7 @@ def test_what_changed_and_what_cannot_go_is_told(tmp_path: Path, steps: dict[str
         seen = typed("deleteobjects", "--resume", str(archive))
         assert (seen.code, seen.err) == (0, "")
         assert "Removed 1 file." in seen.out
-        assert held() == {}
+        assert held() == {"zoo/late.txt": PLAN}
         assert Removal.objects.get().ended_at is not None
 
 

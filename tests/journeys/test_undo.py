@@ -13,7 +13,7 @@ from django.test import override_settings
 import gestore
 from gestore import Strategy
 from gestore.management.commands import importobjects
-from gestore.models import Import, ImportedKeys
+from gestore.models import Import, ImportedFiles, ImportedKeys
 from tests.journeys.trips import count, dump, export, load
 from tests.management.typing_in import Seen, typed
 from tests.zoo import compare, receivers, rows
@@ -436,6 +436,7 @@ def test_exporting_needs_no_tables_of_its_own(tmp_path: Path) -> None:
     shop = rows.customers("default", count=1)
     connection = connections["default"]
     with connection.schema_editor() as editor:
+        editor.delete_model(ImportedFiles)
         editor.delete_model(ImportedKeys)
         editor.delete_model(Import)
     try:
@@ -454,3 +455,4 @@ def test_exporting_needs_no_tables_of_its_own(tmp_path: Path) -> None:
         with connection.schema_editor() as editor:
             editor.create_model(Import)
             editor.create_model(ImportedKeys)
+            editor.create_model(ImportedFiles)
