@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from django.core.files.base import File
 
 from .archive.container import CarriedFile
-from .archive.shelf import words_of
+from .archive.shelf import SENT_SIZES, words_of
 from .errors import ArchiveDamaged, ConfigurationError, Finding, GestoreError, Severity
 from .rows import JsonValue, Value
 from .schema.graph import Graph
@@ -73,7 +73,7 @@ class Arrivals:
             for table in graph.tables.values()
             for column in file_columns(table)
         }
-        self._storages = Storages()
+        self._storages, self._sinks = Storages(), Storages(SENT_SIZES)
         self._archive = archive
         self._known = sqlite3.connect("")
         self._known.execute(
@@ -255,7 +255,7 @@ class Arrivals:
             return
         # Noted before: what is half written is removed, too.
         self._note_written(label, target, is_written=True)
-        saved = storage.save(target, File(kept, target))
+        saved = self._sinks.of(self._columns[label]).save(target, File(kept, target))
         if saved != target:
             self._note_written(label, target, is_written=False)
             storage.delete(saved)

@@ -22,7 +22,7 @@ from django.db import connections
 
 from . import conf
 from .archive.container import CarriedFile, FileSource, write_container
-from .archive.shelf import bounded, words_of
+from .archive.shelf import READ_SIZES, bounded, words_of
 from .archive.writer import Destination, Written, packed
 from .database.select import Reader
 from .database.transactions import failures, quiet
@@ -64,7 +64,8 @@ class Storages:
     """The storages of fields, such as hold little in memory. Each is made once: some then begin
     with a client of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Mapping[str, int] = READ_SIZES) -> None:
+        self._sizes = sizes
         # With what it was made of, so that nothing else gets that one's number.
         self._found: dict[int, tuple[Storage, Storage]] = {}
 
@@ -72,7 +73,7 @@ class Storages:
         field: Any = column.field
         storage: Storage = field.storage
         if id(storage) not in self._found:
-            self._found[id(storage)] = storage, bounded(storage)
+            self._found[id(storage)] = storage, bounded(storage, self._sizes)
         return self._found[id(storage)][1]
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # What storages read and send at a time, where they would otherwise hold all of it, or 100 MB of it:
 # a download that is not on disk yet; an upload to Google.
-_SIZES = {"max_memory_size": 4 << 20}
-_SENT_SIZES = {**_SIZES, "blob_chunk_size": 4 << 20}
+READ_SIZES = {"max_memory_size": 4 << 20}
+SENT_SIZES = {**READ_SIZES, "blob_chunk_size": 4 << 20}
 # How many pieces of 8 MB S3's has in hand at once, and how many of 256 kB on their way to disk.
 _TRANSFERS = {
     "max_concurrency": 2,
@@ -94,7 +94,7 @@ class Shelf:
     def _send(self, name: str, kept: IO[bytes], *, overwrite: bool) -> None:
         size = kept.seek(0, 2)
         kept.seek(0)
-        storage = bounded((self._replacing() if overwrite else None) or self.storage, _SENT_SIZES)
+        storage = bounded((self._replacing() if overwrite else None) or self.storage, SENT_SIZES)
         with self._written(name, cleaning=not overwrite):
             saved = storage.save(name, File(kept, name))
             if saved != name:
@@ -208,7 +208,7 @@ class Shelf:
             ) from error
 
 
-def bounded(storage: Storage, sizes: Mapping[str, int] = _SIZES) -> Storage:
+def bounded(storage: Storage, sizes: Mapping[str, int] = READ_SIZES) -> Storage:
     """The same storage, holding little in memory; the project's own object stays as it is, and so
     does what its settings say."""
     wanted: dict[str, Any] = {
