@@ -192,3 +192,11 @@ def test_workers_are_a_number(here: Path) -> None:
     assert (seen.code, seen.out) == (2, "")
     assert "none" in seen.err
     assert not Path("acme.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--anonymize", "--strict-anonymize"])
+def test_content_of_files_is_not_anonymized(here: Path, option: str) -> None:
+    seen = typed("exportobjects", BOOK, "-o", "acme.tar", "--with-files", option)
+    assert (seen.code, seen.out) == (2, "")
+    assert "The content of uploaded files cannot be anonymized." in seen.err
+    assert list(here.iterdir()) == []
