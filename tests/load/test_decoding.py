@@ -34,6 +34,14 @@ def test_values_are_decoded_and_keys_are_among_them() -> None:
     assert row.reference == "zoo.Menagerie.1"
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, "9223372036854775808"])
+def test_keys_and_pointers_have_64_bits(number: Any) -> None:
+    with pytest.raises(ValueNotCarried, match=r"id: .* is no key of 64 bits\.$"):
+        only(archived("zoo.Menagerie", number, name="Zoo", opened=None))
+    with pytest.raises(ValueNotCarried, match=r"^zoo\.Animal\.7: enclosure: .* is no key of 64"):
+        only(archived("zoo.Animal", 7, enclosure=number))
+
+
 def test_composite_keys() -> None:
     row = only(archived("zoo.Cage", [1, 7], name="cage"))
     assert (row.key, row.values) == ((1, 7), {"menagerie": 1, "number": 7, "name": "cage"})

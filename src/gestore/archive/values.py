@@ -69,6 +69,8 @@ def encoder(column: Column) -> Encode | None:
 def decoder(column: Column, zones: TimeZones) -> Decode:
     """How the column's values are read; `ValueNotCarried` names a value that is none."""
     decode = _field_decoder(column.kind, column.leaf, zones)
+    if column.kind is Kind.INTEGER and (column.field.primary_key or column.field.is_relation):
+        return _key_decoder(column, decode)
     plain = _PLAIN.get(column.kind)
 
     def decoded(value: JsonValue) -> Value:
@@ -84,10 +86,27 @@ def decoder(column: Column, zones: TimeZones) -> Decode:
     return decoded
 
 
-def _no_value(column: Column, value: JsonValue) -> ValueNotCarried:
+def _key_decoder(column: Column, decode: Callable[[Any], Any]) -> Decode:
+    """Keys, and what points at them, have 64 bits."""
+
+    def decoded(value: JsonValue) -> Value:
+        if value is None:
+            return None
+        try:
+            number = decode(value)
+        except (ValueError, TypeError) as error:
+            raise _no_value(column, value) from error
+        if not _LEAST <= number <= _MOST:
+            raise _no_value(column, value, "key of 64 bits")
+        return number
+
+    return decoded
+
+
+def _no_value(column: Column, value: JsonValue, what: str = "") -> ValueNotCarried:
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return ValueNotCarried(f"{column.name}: {shown} is no {column.kind.value}.")
+    return ValueNotCarried(f"{column.name}: {shown} is no {what or column.kind.value}.")
 
 
 # Writing ------------------------------------------------------------------------------------------
