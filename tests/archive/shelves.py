@@ -119,7 +119,12 @@ def azure(container: str = "archives") -> Iterator[dict[str, Any]]:
             }
         finally:
             process.terminate()
-            process.wait(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                # Where there is no network it may hang at telling its makers of its use.
+                process.kill()
+                process.wait()
 
 
 def _wait_for(port: int) -> None:
