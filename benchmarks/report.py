@@ -51,6 +51,7 @@ same of processor time, client and server together; "server" is what the databas
 MariaDB for all its clients). Every result is held against SQL: the archive value by value, the rows
 that came by a digest of each table, those of the others likewise. Django's serializer is WRONG as
 it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead to.
+Where a figure is missed, `docs/speed.md` says where the time goes, and what was tried.
 *A needle* is such a tenant of 1,000 rows among ever more of others.
 *Anonymized* (`python -m benchmarks anonymized`) is the tenant once more: it leaves plainly and with
 `--anonymize` in turn; "×" is the median of the rounds' own ratios. The whole file is searched for
