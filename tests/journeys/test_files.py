@@ -269,6 +269,11 @@ def test_sealed_in_a_storage_with_files(tmp_path: Path, settings: Any, opens: bo
         vaulted.delete("zoo.tar.zst.age")
         vaulted.save("zoo.tar.zst.age", ContentFile(data))
         assert typed("verifyobjects", *where, *identity, "--absent").code == 0
+        told = gestore.verify_archive(
+            "zoo.tar.zst.age",
+            keeping=gestore.Keeping(storage="vault", identities=(keys.identity,)),
+        )
+        assert told.is_encrypted
         seen = typed("importobjects", *where, *identity)
         assert (seen.code, seen.err) == (0, "")
         assert compare.difference(before, removals.dump()) == []

@@ -158,7 +158,7 @@ class ArchiveReader:
         self._max_bytes = max_bytes
         self._identities = identities
         self._pass = ExitStack()
-        self.is_encrypted = is_encrypted(file.read(START_BYTES))
+        self.is_encrypted = _is_sealed(file)
         try:
             self._compression = sniff(self._clear().read(4))
             self.manifest = self._read_manifest()
@@ -174,10 +174,7 @@ class ArchiveReader:
     def _clear(self) -> IO[bytes]:
         """The bytes from their beginning, as they were before encryption."""
         self._pass.close()
-        self._file.seek(0)
-        if not self.is_encrypted:
-            return self._file
-        return self._pass.enter_context(decrypting(self.name, self._file, self._identities))
+        return self._pass.enter_context(_decrypted(self.name, self._file, self._identities))
 
     def _read_manifest(self) -> Manifest:
         with expansion_errors(self.name):
@@ -379,8 +376,11 @@ def open_archive(
         )
     with place.readable(max_bytes) as file:
         signer = "" if trusted is None else _signer(place, shown, file, trusted)
+        is_sealed = _is_sealed(file)
         with _rows(shown, file, max_bytes, identities) as (rows, files):
             reader = ArchiveReader(shown, rows, max_bytes, identities, signer, files)
+            # The rows of a tar are opened already.
+            reader.is_encrypted = is_sealed
             try:
                 yield reader
             finally:
@@ -413,11 +413,17 @@ def _expanded(name: str, file: IO[bytes], identities: Sequence[Any]) -> Iterator
 
 @contextmanager
 def _decrypted(name: str, file: IO[bytes], identities: Sequence[Any]) -> Iterator[IO[bytes]]:
-    file.seek(0)
-    is_sealed = is_encrypted(file.read(START_BYTES))
-    file.seek(0)
+    is_sealed = _is_sealed(file)
     with decrypting(name, file, identities) if is_sealed else nullcontext(file) as clear:
         yield clear
+
+
+def _is_sealed(file: IO[bytes]) -> bool:
+    """Whether the file is encrypted; it is left at its beginning."""
+    file.seek(0)
+    start = file.read(START_BYTES)
+    file.seek(0)
+    return is_encrypted(start)
 
 
 def _signer(place: Place, shown: str, file: IO[bytes], trusted: TrustedSigners) -> str:
