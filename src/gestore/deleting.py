@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -240,7 +240,7 @@ def _plan(
     going = owned_keys(walk_done)
     findings.extend(Cascades(walk_done.reader).unknown(going))
     findings.extend(unindexed(walk_done.connection, walk_done.graph, going))
-    with Named() as named:
+    with closing(Named()) as named:
         named.read(walk_done.reader, going)
         files = named.counts()
     if not with_files:
@@ -362,7 +362,7 @@ class _Deletion:
                 return DeleteReport(planned.plan, {}, {}, None, None)
         began = self.clock()
         shown = self._shown(confirm)
-        with Ledger() as ledger, Named() as self.named:
+        with Ledger() as ledger, closing(Named()) as self.named:
             ready = self._prepared(ledger, shown)
             entry = self._entry(ready, began)
             gone, left = self._remove(ready, entry)
@@ -380,7 +380,7 @@ class _Deletion:
         with ExitStack() as stack:
             packing = None
             if self.options.with_files and self.destination is not None:
-                packing = stack.enter_context(Packing(self.destination, self.named))
+                packing = stack.enter_context(closing(Packing(self.destination, self.named)))
             with self._planned() as planned:
                 _stop_if_blocked(planned.plan)
                 _stop_if_other(planned.plan, shown)

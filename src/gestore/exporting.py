@@ -6,7 +6,7 @@ import platform
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -121,8 +121,8 @@ def export_objects(
     with ExitStack() as stack:
         packing = None
         if with_files:
-            named = stack.enter_context(Named())
-            packing = stack.enter_context(Packing(destination, named))
+            named = stack.enter_context(closing(Named()))
+            packing = stack.enter_context(closing(Packing(destination, named)))
         with walked(references, walk_options, progress=listener) as walk_done:
             replaced = walk_done.anonymized(Anonymize(anonymize, strict_anonymize))
             findings = [*plan_findings(walk_done), *replaced.findings]

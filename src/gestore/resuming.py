@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from django.db import connections
 
 from . import conf
@@ -80,7 +82,7 @@ class _Resumption:
         with (
             quiet(connection),
             Ledger() as ledger,
-            Named() as named,
+            closing(Named()) as named,
             Keeper(keeping).opened(self.archive) as opened_archive,
         ):
             manifest = opened_archive.manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -93,7 +93,7 @@ def undo_import(
             shown = undo.plan(number)
         if not confirm(shown):
             raise GestoreError("Nothing was removed.")
-    with Named() as named:
+    with closing(Named()) as named:
         with loading(connection, keep=not dry_run):
             plan = undo.run(number, shown, named)
             if plan.file_count and not dry_run and not was_free:

@@ -6,7 +6,6 @@ in a temporary database, not in memory.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import tempfile
@@ -14,8 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import connections
@@ -23,6 +21,7 @@ from django.db import connections
 from . import conf
 from .archive.container import CarriedFile, FileSource, write_container
 from .archive.shelf import READ_SIZES, bounded, words_of
+from .archive.storage import sha256_of
 from .archive.writer import Destination, Written, packed
 from .database.select import Reader
 from .database.transactions import failures, quiet
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 _FILE_FIELD = "FileField"
 _BATCH_KEYS = 5_000
 _BATCH_NAMES = 5_000
-_PIECE_BYTES = 1 << 18
 _SHOWN = 100
 # What a storage says of a name that none of its files can have, and of one that is a folder's.
 NO_NAME = (SuspiciousOperation, ValueError, IsADirectoryError, NotADirectoryError)
@@ -88,16 +86,13 @@ def columns_by_label(graph: Graph) -> dict[str, Column]:
 
 def digest_of(storage: Storage, name: str) -> str:
     """The SHA-256 of a stored file."""
-    digest = hashlib.sha256()
     with storage.open(name, "rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return sha256_of(file)
 
 
 class Named:
     """The files that rows name, each once: label, name, and the digest of the content that an
-    archive has; "" where none does. A context manager."""
+    archive has; "" where none does. To be closed."""
 
     def __init__(self) -> None:
         # An empty path: a database in a file of its own, gone when it is closed.
@@ -105,15 +100,7 @@ class Named:
         for table in ("named (label, name,", "carried (label, name, sha256,"):
             self._names.execute(f"CREATE TABLE {table} PRIMARY KEY (label, name))")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._names.close()
 
     def read(self, reader: Reader, keys_by_table: Mapping[str, KeySet]) -> None:
@@ -166,22 +153,14 @@ class Named:
 
 class Packing:
     """An archive with files in the making: its rows wait on disk while their snapshot is open, and
-    its files follow, for which none need be held open. A context manager."""
+    its files follow, for which none need be held open. To be closed."""
 
     def __init__(self, destination: Destination, named: Named) -> None:
         self.destination = destination
         self.named = named
         self.rows: IO[bytes] = tempfile.TemporaryFile(prefix="gestore-")  # noqa: SIM115
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.rows.close()
 
     def pack(self, graph: Graph, written: Written, progress: Progress) -> Written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -110,7 +111,7 @@ def _left(archive: ArchiveReader, database: str, progress: Progress) -> Findings
         left = removing.left_behind(progress.advance)
         progress.end()
         if archive.files is not None:
-            with Named() as named:
+            with closing(Named()) as named:
                 for file in archive.files.files():
                     named.carry(file)
                 left.extend(Clearing(removing.reader).there(named))
@@ -141,7 +142,7 @@ def _verify(archive: ArchiveReader, progress: Progress, *, strict: bool) -> Veri
         findings = [replace(f, severity=Severity.ERROR, hint="") for f in findings]
     if not findings:
         findings = list(_announced(archive.manifest, counts))
-    with Named() as named:
+    with closing(Named()) as named:
         count = size = 0
         for file in archive.files.files() if archive.files is not None else ():
             named.carry(file)

@@ -127,6 +127,13 @@ def azure(container: str = "archives") -> Iterator[dict[str, Any]]:
                 process.wait()
 
 
+def wrong_azure(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Another container than there is, and another key."""
+    yield {**options, "azure_container": "absent"}
+    connection = options["connection_string"]
+    yield {**options, "connection_string": connection.replace("AccountKey=Eby", "AccountKey=Abc")}
+
+
 def _wait_for(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

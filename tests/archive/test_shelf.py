@@ -16,7 +16,7 @@ from gestore.archive.shelf import Shelf, words_of
 from gestore.errors import ArchiveExists, ArchiveNotRead, ArchiveNotWritten, ArchiveTooLarge
 from tests.management.test_wrong_outputs import no_file_above
 
-from .shelves import SHELVES, free_port, settings_with
+from .shelves import SHELVES, free_port, settings_with, wrong_azure
 
 # The libraries' own: what they open, and that a version of theirs is old.
 pytestmark = [
@@ -187,12 +187,7 @@ def _wrong(kind: str, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**options, "bucket_name": "absent", "client_config": once}
         yield {**options, "endpoint_url": nowhere, "client_config": once}
     elif kind == "azure":
-        yield {**options, "azure_container": "absent"}
-        connection = options["connection_string"]
-        yield {
-            **options,
-            "connection_string": connection.replace("AccountKey=Eby", "AccountKey=Abc"),
-        }
+        yield from wrong_azure(options)
     else:
         yield {**options, "bucket_name": "absent"}
 

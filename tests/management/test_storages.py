@@ -24,6 +24,7 @@ from tests.archive.shelves import (
     led_to,
     port_of,
     settings_with,
+    wrong_azure,
 )
 from tests.zoo import compare
 
@@ -156,12 +157,7 @@ def wrong_options(kind: Kind) -> Iterator[dict[str, Any]]:
     entry = elsewhere(kind.name, kind.entry, port_of(kind.name, kind.entry))
     options = entry["OPTIONS"]
     if kind.name == "azure":
-        yield {**options, "azure_container": "absent"}
-        connection = options["connection_string"]
-        yield {
-            **options,
-            "connection_string": connection.replace("AccountKey=Eby", "AccountKey=Abc"),
-        }
+        yield from wrong_azure(options)
     else:
         yield {**options, "bucket_name": "absent"}
     if kind.name == "s3":

@@ -3,8 +3,7 @@ same is asked of all three."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -68,15 +67,11 @@ class Place:
             return standard_output()
         return new_file(Path(self.name), overwrite=overwrite)
 
-    @contextmanager
-    def readable(self, max_bytes: int) -> Iterator[IO[bytes]]:
+    def readable(self, max_bytes: int) -> AbstractContextManager[IO[bytes]]:
         """The bytes as a file that can be read again."""
         if self.shelf is not None:
-            with self.shelf.readable(self.name, max_bytes) as file:
-                yield file
-        else:
-            with readable(self.name, max_bytes) as file:
-                yield file
+            return self.shelf.readable(self.name, max_bytes)
+        return readable(self.name, max_bytes)
 
     def write(self, data: bytes, *, overwrite: bool) -> None:
         """Write a small file, whole or not at all."""

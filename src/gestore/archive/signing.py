@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import IO, Any
 
 from ..errors import ArchiveNotTrusted, MissingExtra, UsageError
 from .encryption import Ask
-from .storage import read_bytes
+from .storage import read_bytes, sha256_of
 
 SIG = ".sig"
 _ALGORITHM = "ed25519"
 _CONTEXT = b"gestore archive sha256\n"
-_PIECE_BYTES = 1 << 20
 # Far more than a signature's file has.
 MOST_BYTES = 4_096
 
@@ -125,13 +123,11 @@ def unsigned(name: str) -> ArchiveNotTrusted:
 
 
 def digest_of(file: IO[bytes]) -> str:
-    """The SHA-256 of all bytes of a file."""
-    digest = hashlib.sha256()
+    """The SHA-256 of all bytes of a file, which is left at its beginning."""
     file.seek(0)
-    while piece := file.read(_PIECE_BYTES):
-        digest.update(piece)
+    digest = sha256_of(file)
     file.seek(0)
-    return digest.hexdigest()
+    return digest
 
 
 def _told(name: str, signature: bytes) -> dict[str, str]:

@@ -5,6 +5,7 @@ A file appears under its name whole, or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -271,6 +272,14 @@ def remove_file(path: Path) -> None:
         raise ArchiveNotWritten(
             f"{path} could not be removed: {error.strerror or error}."
         ) from error
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """The SHA-256 of what is still to be read of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    while piece := file.read(_SPOOL_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def read_bytes(name: str) -> bytes:

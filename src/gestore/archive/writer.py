@@ -51,7 +51,7 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where an archive goes and how: most of it told by the name. Who may open it are age's
-    recipients (`encryption.recipients_of`), none for a clear one. One with files is a tar."""
+    recipients (`encryption.recipients_of`), none for a clear one."""
 
     place: Place
     layout: Layout
@@ -59,7 +59,6 @@ class Destination:
     overwrite: bool = False
     recipients: tuple[Any, ...] = ()
     signer: Signer | None = None
-    has_files: bool = False
 
     @classmethod
     def parse(
@@ -104,7 +103,7 @@ class Destination:
                 hint="Name a file.",
             )
         to = () if is_clear else recipients
-        return cls(place, layout, compression, overwrite, to, signer, with_files)
+        return cls(place, layout, compression, overwrite, to, signer)
 
     @property
     def name(self) -> str:

@@ -208,15 +208,22 @@ class Sessions:
     def close(self) -> None:
         """End what is still being found, and close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for connection in self._connections:
+        for connection in self._busy():
             driver: Any = connection.connection
             if driver is not None:
-                # Of a session that nobody waits for any more; of an idle one it ends nothing.
+                # Nobody waits for its answer any more.
                 with suppress(Error, OSError, _driver_error()):
                     driver.cancel()
         self._threads.shutdown(wait=True)
         for connection in self._connections:
             connection.close()
+
+    def _busy(self) -> list[BaseDatabaseWrapper]:
+        idle = []
+        with suppress(Empty):
+            while True:
+                idle.append(self._idle.get_nowait().connection)
+        return [connection for connection in self._connections if connection not in idle]
 
 
 def _driver_error() -> type[Exception]:

@@ -456,3 +456,8 @@ def rows_text(count: int) -> str:
 
 def files_text(count: int) -> str:
     return f"{count:,} file" if count == 1 else f"{count:,} files"
+
+
+def carried_text(count: int, size_bytes: int) -> str:
+    """Of an archive's uploaded files."""
+    return f"{files_text(count)} ({size_bytes:,} bytes)"

@@ -197,7 +197,7 @@ class _Walker:
                 # A parent that was reached from its child need not ask for that child again; of
                 # any other relation there may be more rows that point here.
                 known = (relation, Direction.FORWARD) if relation.is_parent else None
-                ways += [(relation, known)]
+                ways.append((relation, known))
         size = self._lot_size(name)
         self._come_back(
             name,

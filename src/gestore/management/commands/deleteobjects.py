@@ -31,6 +31,7 @@ from ..console import (
     add_report,
     add_seals,
     add_walk,
+    carried_text,
     checks_without_databases,
     count_lines,
     file_name,
@@ -287,10 +288,8 @@ def _tell(console: Console, report: DeleteReport, options: dict[str, Any]) -> No
             f"(sha256 {report.archive.sha256[:12]}…)."
         )
         if options["with_files"]:
-            console.say(
-                f"With {files_text(report.archive.file_count)} "
-                f"({report.archive.file_bytes:,} bytes)."
-            )
+            files = carried_text(report.archive.file_count, report.archive.file_bytes)
+            console.say(f"With {files}.")
     if options["receipt"]:
         console.say(f"Receipt: {options['receipt']}")
     if report.files is not None:

@@ -25,9 +25,9 @@ from ..console import (
     add_report,
     add_seals,
     add_walk,
+    carried_text,
     checks_without_databases,
     count_lines,
-    files_text,
     is_error,
     keeping,
     named_objects,
@@ -203,10 +203,8 @@ class Command(BaseCommand):
             f"to {where}"
         )
         if options["with_files"]:
-            console.say(
-                f"With {files_text(report.archive.file_count)} "
-                f"({report.archive.file_bytes:,} bytes)."
-            )
+            files = carried_text(report.archive.file_count, report.archive.file_bytes)
+            console.say(f"With {files}.")
         console.say(f"sha256 {report.archive.sha256}")
 
 

@@ -16,6 +16,7 @@ from ..console import (
     add_identity,
     add_place,
     add_report,
+    carried_text,
     checks_without_databases,
     count_lines,
     files_text,
@@ -75,7 +76,7 @@ class Command(BaseCommand):
             f"{rows_text(report.row_count)} of {', '.join(report.manifest.provided_objects)}."
         )
         if report.file_count:
-            files = f"{files_text(report.file_count)} ({report.file_bytes:,} bytes)"
+            files = carried_text(report.file_count, report.file_bytes)
             console.say(f"Its files are whole, too: {files}.")
         console.say(f"sha256 {report.sha256}")
         if report.signer:
