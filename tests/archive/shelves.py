@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -86,6 +87,53 @@ def gcs(bucket: str = "archives") -> Iterator[dict[str, Any]]:
             del os.environ["STORAGE_EMULATOR_HOST"]
         else:
             os.environ["STORAGE_EMULATOR_HOST"] = before
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """What Google's server of tokens says to an account that it does not know."""
+
+    def do_POST(self) -> None:
+        told = b'{"error": "invalid_grant", "error_description": "Invalid JWT Signature."}'
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing is logged."""
+
+
+@contextmanager
+def refused_account() -> Iterator[Any]:
+    """Google's credentials of an account with a key that is not its own. The emulator of the
+    storage looks at none: it is the server of tokens that refuses them."""
+    service_account = pytest.importorskip("google.oauth2.service_account")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield service_account.Credentials.from_service_account_info(
+            {
+                "type": "service_account",
+                "client_email": "nobody@tests.invalid",
+                "private_key": key.decode(),
+                "token_uri": f"http://127.0.0.1:{server.server_port}/token",
+            }
+        )
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 # The emulator's own account and key: its manual prints them.

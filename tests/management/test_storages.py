@@ -23,6 +23,7 @@ from tests.archive.shelves import (
     free_port,
     led_to,
     port_of,
+    refused_account,
     settings_with,
     wrong_azure,
 )
@@ -160,6 +161,9 @@ def wrong_options(kind: Kind) -> Iterator[dict[str, Any]]:
         yield from wrong_azure(options)
     else:
         yield {**options, "bucket_name": "absent"}
+    if kind.name == "gcs":
+        with refused_account() as credentials:
+            yield {**options, "credentials": credentials}
     if kind.name == "s3":
         # The emulator looks at no key before it is told to.
         _look_at_keys(options["endpoint_url"], "0")
