@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
@@ -17,6 +18,7 @@ from .archive.reader import ArchiveReader, Lot
 from .archive.storage import read_text, write_text
 from .archive.values import TimeZones
 from .arrivals import Arrivals, FileCounts
+from .database.beside import beside
 from .database.insert import Writer
 from .database.migrations import migration_state
 from .database.select import Reader
@@ -36,6 +38,7 @@ from .errors import (
 from .exporting import installed_libraries
 from .external import ExternalRows
 from .keeping import Keeper, Keeping
+from .load.ahead import Ahead, LoadedAhead
 from .load.conflicts import Examiner
 from .load.decoding import Decoding, SourceRow
 from .load.keymap import KeyMap, derived_places
@@ -56,7 +59,7 @@ from .load.verdicts import Examination
 from .load.verify import dangling, read_back, verify
 from .load.versions import key_as_json
 from .memory import Memory, remembers
-from .numbering import draw_keys, key_overflows
+from .numbering import draw_beside, draw_keys, key_overflows
 from .progress import Progress, Silence
 from .rows import ArchivedRow, JsonValue
 from .schema.graph import Graph
@@ -238,6 +241,8 @@ class _Import:
         self.writer = Writer(self.connection, graph)
         self.target = Target(self.reader, self.writer)
         self.spool: Spool | None = None
+        self.loaded_ahead: LoadedAhead | None = None
+        self.is_ours = False
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
@@ -249,6 +254,7 @@ class _Import:
         self.findings.extend(anonymized_findings(self.manifest))
         self._stop_if(Severity.ERROR, "Nothing was imported: the archive does not fit this site.")
         memory = self._memory()
+        self.is_ours = is_free(self.connection)
         # Two imports of one archive come one after the other: the second finds everything there.
         with (
             self._spooling(),
@@ -368,7 +374,8 @@ class _Import:
         """Examine until nothing changes: rows of a circle look ahead at what is not decided."""
         for number in range(_MOST_EXAMINATIONS):
             examiner = self._examiner(keymap, is_first=number == 0)
-            examination = self._examined(examiner)
+            with self._ahead(examiner) if number == 0 else nullcontext() as ahead:
+                examination = self._examined(examiner, ahead)
             if examination.is_settled:
                 return examiner, examination
         raise GestoreError(
@@ -376,13 +383,58 @@ class _Import:
             hint="Name a strategy for their models, or resolve them by hand.",
         )
 
-    def _examined(self, examiner: Examiner) -> Examination:
+    def _examined(self, examiner: Examiner, ahead: Ahead | None) -> Examination:
         if self.spool is None:
             return examiner.examine(self._counted_rows())
+        if ahead is None:
+            self.spool.begin()
+        together = Together(
+            examiner.ground, self.target, self.writer, self.rewriting, self.spool, ahead
+        )
+        return examiner.examine_lots(self._counted_lots(), together, self.spool, ahead)
+
+    @contextmanager
+    def _ahead(self, examiner: Examiner) -> Iterator[Ahead | None]:
+        """Inside, rows that were decided are loaded while others are being examined."""
+        self.loaded_ahead = None
+        if self.spool is None or not self._may_load_ahead():
+            yield None
+            return
         self.spool.begin()
-        ground = examiner.ground
-        together = Together(ground, self.target, self.writer, self.rewriting, self.spool)
-        return examiner.examine_lots(self._counted_lots(), together, self.spool)
+        with beside(self.connection) as carrier:
+            if carrier is None:
+                yield None
+                return
+            ground = examiner.ground
+            ahead = Ahead(
+                self.graph,
+                self.decoding,
+                ground.strategies,
+                ground.result,
+                self.writer,
+                carrier,
+                self.spool,
+                partial(draw_beside, self.writer, ground.result, carrier),
+            )
+            with self.target.read_by(Reader(carrier.other, self.graph)):
+                yield ahead
+            self.loaded_ahead = ahead.finish()
+            if self.loaded_ahead is not None:
+                carrier.keep()
+
+    def _may_load_ahead(self) -> bool:
+        """Whether many rows come that can be checked without trying them, into constraints that
+        wait, and nobody but us has a say about the connection."""
+        return (
+            self.is_ours
+            and self.manifest.row_count >= LOADS_AHEAD_FROM
+            and not any(
+                table.needs_asking or self.rewriting.has(table)
+                for table in map(self.graph.tables.get, self.manifest.tables)
+                if table is not None
+            )
+            and not self.writer.cannot_defer(self.graph.relations)
+        )
 
     def _examine(self, keymap: KeyMap) -> Examination:
         self._stop_if(Severity.ERROR, "Nothing was imported: external rows are missing here.")
@@ -459,7 +511,7 @@ class _Import:
     def _load(self, examination: Examination) -> Loaded:
         self.progress.begin("Loading", examination.loaded_count)
         loader = Loader(self.graph, self.decoding, examination, self.writer, self.rewriting)
-        loaded = loader.load(self._rows, self.progress.advance, self.spool)
+        loaded = loader.load(self._rows, self.progress.advance, self.spool, self.loaded_ahead)
         self.progress.end()
         self.findings.extend(loader.suspects())
         return loaded
@@ -626,6 +678,8 @@ def anonymized_findings(manifest: Manifest) -> Iterator[Finding]:
 
 # Off in tests only: each row is then decided by itself, to the same end.
 DECIDES_TOGETHER = True
+# Fewer rows are not worth a second session.
+LOADS_AHEAD_FROM = 2_000
 _MOST_ATTEMPTS = 3
 _MOST_EXAMINATIONS = 50
 

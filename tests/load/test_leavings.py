@@ -87,7 +87,8 @@ def test_pointer_follows_a_new_key() -> None:
     trip = trip_of(site, pointing(), strategy=Strategy.REMAP)
     examination = trip.examine()
     assert list(examination.findings) == []
-    trip.keymap.assign_integers(("zoo.doomed", ("id",)), lambda count: range(90, 90 + count))
+    trip.keymap.draw_integers(("zoo.doomed", ("id",)), lambda count: range(90, 90 + count))
+    trip.keymap.use_drawn()
     Loader(GRAPH, trip.decoding, examination, site).load(lambda: iter(trip.rows), lambda n: None)
     assert site.row("zoo.SetNullPointer", 1)["doomed"] == 90
 

@@ -76,7 +76,8 @@ def test_key_map_says_the_same_on_disk(most: int, monkeypatch: pytest.MonkeyPatc
         keymap.put(*place, n, n + 1_000)
     assert keymap.forget(*place, 7)
     assert not keymap.forget(*place, 7)
-    keymap.assign_integers(place, lambda count: range(5_000, 5_000 + count))
+    keymap.draw_integers(place, lambda count: range(5_000, 5_000 + count))
+    keymap.use_drawn()
     known = {n: n + 1_000 for n in range(50) if n != 7} | {n: n + 4_900 for n in range(100, 200)}
     assert dict(keymap.changed(place)) == known
     assert len(keymap) == len(known)

@@ -116,6 +116,19 @@ class Dialect(Protocol):
     def take_snapshot(self, lent: Lent) -> None:
         """Begin a snapshot that was lent, in a new transaction."""
 
+    def session_settings(self) -> Mapping[str, str] | None:
+        """What another session has to be told to see the rows that this one sees; None where it
+        might not see every row, or where one cannot write while another reads."""
+
+    def begin_beside(self, settings: Mapping[str, str]) -> None:
+        """Make this session one that only reads, for as long as it takes, beside one that
+        loads."""
+
+    def check_at_once(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> None:
+        """Until the transaction ends, have deferrable constraints of these checked as rows come."""
+
     def begin_snapshot(self) -> None:
         """Make the transaction just begun, before its first query, show one moment; read only
         where the database can promise that."""

@@ -66,6 +66,17 @@ class GenericDialect:
     def is_one_moment(self) -> bool:
         return False
 
+    def session_settings(self) -> Mapping[str, str] | None:
+        return None
+
+    def begin_beside(self, settings: Mapping[str, str]) -> None:
+        raise NotImplementedError("No other session reads beside one that loads.")
+
+    def check_at_once(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> None:
+        pass
+
     def lend_snapshot(self) -> Lent | None:
         return None
 

@@ -87,6 +87,27 @@ class Writer:
             )
             raise self._failure(table, key_text(keys()[place]), error) from error
 
+    # While others ask over another session (`database.beside`): after a failure all of it is taken
+    # back at once.
+
+    def insert_unguarded(
+        self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
+    ) -> None:
+        """Put rows in that come as packed columns, without a savepoint."""
+        self.dialect.insert_packed(table, columns, packed)
+
+    def make_room_unguarded(self, table: Table, key: int) -> None:
+        """`make_room` of a database that needs no row to try."""
+        self.dialect.make_room(table, key, _bump_nothing)
+
+    def is_far(self, table: Table, key: int) -> bool:
+        """Whether a key is so high that it would leave half of the keys to nobody."""
+        return key > self.dialect.last_key(table) // 2
+
+    def check_at_once(self, relations: Iterable[Relation]) -> None:
+        """Have deferred constraints of these checked as rows come."""
+        self.dialect.check_at_once(relations, self.graph.tables)
+
     def _attempt(self, write: Callable[[], None]) -> None:
         """Inside a savepoint: after a refusal the rows can be tried one by one, to name it."""
         with transaction.atomic(using=self.connection.alias):
@@ -269,3 +290,7 @@ class Writer:
         if place not in self._adapters:
             self._adapters[place] = self.dialect.adapt(column)
         return self._adapters[place]
+
+
+def _bump_nothing(key: int) -> None:
+    raise NotImplementedError("A row would be needed.")

@@ -67,7 +67,7 @@ class PostgreSQLDialect(GenericDialect):
             (level,) = cursor.fetchone()
         return level in ("repeatable read", "serializable")
 
-    def lend_snapshot(self) -> Lent | None:
+    def session_settings(self) -> Mapping[str, str] | None:
         with self.connection.cursor() as cursor:
             # Which rows a session sees may hang on what was told to it alone.
             cursor.execute(
@@ -75,13 +75,30 @@ class PostgreSQLDialect(GenericDialect):
                 " current_setting('search_path'), current_user::text, session_user::text"
             )
             is_guarded, search_path, role, user = cursor.fetchone()
-            if is_guarded:
-                return None
-            cursor.execute("SELECT pg_export_snapshot()")
-            (name,) = cursor.fetchone()
+        if is_guarded:
+            return None
         zone = self.connection.connection.info.parameter_status("TimeZone")
         settings = {"search_path": search_path, "TimeZone": zone}
-        return Lent(name, settings if role == user else {**settings, "role": role})
+        return settings if role == user else {**settings, "role": role}
+
+    def lend_snapshot(self) -> Lent | None:
+        settings = self.session_settings()
+        if settings is None:
+            return None
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_export_snapshot()")
+            return Lent(cursor.fetchone()[0], settings)
+
+    def begin_beside(self, settings: Mapping[str, str]) -> None:
+        own = {
+            # What it wrote would wait for the other session, which waits for it.
+            "default_transaction_read_only": "on",
+            "statement_timeout": "0",
+            "jit": "off",
+        }
+        with self.connection.cursor() as cursor:
+            for name, value in {**settings, **own}.items():
+                cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
 
     def take_snapshot(self, lent: Lent) -> None:
         with self.connection.cursor() as cursor:
@@ -243,6 +260,27 @@ class PostgreSQLDialect(GenericDialect):
         return {
             relation.name for relation in relations if _place(relation, graph_tables) in immediate
         }
+
+    def check_at_once(
+        self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
+    ) -> None:
+        wanted = {_place(relation, graph_tables) for relation in relations}
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.conrelid::regclass::text, array_agg(a.attname::text),"
+                " format('%I.%I', n.nspname, c.conname)"
+                " FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace"
+                " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)"
+                " WHERE c.contype = 'f' AND c.condeferrable"
+                " GROUP BY c.oid, c.conrelid, c.conname, n.nspname"
+            )
+            names = [
+                name
+                for table, columns, name in cursor.fetchall()
+                if (table.strip('"'), frozenset(columns)) in wanted
+            ]
+            if names:
+                cursor.execute(f"SET CONSTRAINTS {', '.join(names)} IMMEDIATE")
 
     def moment(self) -> Moment:
         # All transactions below had come to their end before the snapshot was taken.

@@ -53,7 +53,7 @@ def count_of(connection: BaseDatabaseWrapper, wanted: int | None) -> int:
     where they can be had; `UsageError` where a number was wanted and cannot be."""
     if wanted is None:
         is_lending = connection.vendor == "postgresql" and not connection.in_atomic_block
-        return USUAL_COUNT if is_lending and _is_plain(connection) else 1
+        return USUAL_COUNT if is_lending and is_plain(connection) else 1
     if wanted < 1:
         raise UsageError(f"There cannot be {wanted} workers.", hint="Name 1 or more.")
     if wanted == 1:
@@ -68,7 +68,7 @@ def count_of(connection: BaseDatabaseWrapper, wanted: int | None) -> int:
             "Inside a transaction of yours workers would not see what it wrote.",
             hint="Export outside transaction.atomic(), or without workers.",
         )
-    if not _is_plain(connection):
+    if not is_plain(connection):
         raise UsageError(
             f"Workers read through Django's own backends, and {connection.alias!r} has another.",
             hint="Leave --workers out.",
@@ -76,7 +76,7 @@ def count_of(connection: BaseDatabaseWrapper, wanted: int | None) -> int:
     return wanted
 
 
-def _is_plain(connection: BaseDatabaseWrapper) -> bool:
+def is_plain(connection: BaseDatabaseWrapper) -> bool:
     """Whether a second connection is like the first: a backend that chooses a schema by what
     somebody told this one would choose another."""
     return type(connection).__module__.startswith("django.")
@@ -212,7 +212,7 @@ class Sessions:
             driver: Any = connection.connection
             if driver is not None:
                 # Nobody waits for its answer any more.
-                with suppress(Error, OSError, _driver_error()):
+                with suppress(Error, OSError, driver_error()):
                     driver.cancel()
         self._threads.shutdown(wait=True)
         for connection in self._connections:
@@ -226,7 +226,8 @@ class Sessions:
         return [connection for connection in self._connections if connection not in idle]
 
 
-def _driver_error() -> type[Exception]:
+def driver_error() -> type[Exception]:
+    """What the driver itself raises, past Django."""
     from psycopg import Error as DriverError
 
     return DriverError

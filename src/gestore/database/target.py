@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from ..rows import Key, Value
 from ..schema.table import Column, Table
@@ -17,6 +18,15 @@ class Target:
     def __init__(self, reader: Reader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
+
+    @contextmanager
+    def read_by(self, reader: Reader) -> Iterator[None]:
+        """Inside, another reader answers."""
+        own, self._reader = self._reader, reader
+        try:
+            yield
+        finally:
+            self._reader = own
 
     def matching(
         self, table: Table, names: Sequence[str], values: Sequence[Value]

@@ -16,6 +16,7 @@ from ..rows import ArchivedRow, Key
 from ..schema.policy import Policy
 from ..schema.relation import Relation
 from ..schema.table import Table
+from .ahead import Ahead
 from .decoding import SourceRow, row_batches
 from .meeting import Ground, Here, Meeting, Translated
 from .spool import Spool
@@ -50,18 +51,24 @@ class Examiner:
         self._examine_rows(rows)
         return self._settled(known)
 
-    def examine_lots(self, lots: Iterable[Lot], together: Together, spool: Spool) -> Examination:
+    def examine_lots(
+        self, lots: Iterable[Lot], together: Together, spool: Spool, ahead: Ahead | None = None
+    ) -> Examination:
         """The same, a lot at a time where nothing has to be said of any of its rows; what is to be
         loaded is kept in the spool."""
         known = len(self._keymap)
         self._is_final = together.is_final
         for lot in lots:
+            table = self._graph.table(lot.model)
+            self._note_order(table)
+            if ahead is not None:
+                ahead.come_to(table)
             taken = together.take(lot)
-            if taken is True:
-                self._note_order(self._graph.table(lot.model))
-            else:
+            if taken is not True:
                 self._examine_rows(lot.rows(), None if taken is False else taken)
                 spool.put(lot)
+                if ahead is not None:
+                    ahead.leave(table)
         return self._settled(known)
 
     def _examine_rows(self, rows: Iterable[ArchivedRow], new: set[Key] | None = None) -> None:

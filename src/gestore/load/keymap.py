@@ -7,8 +7,9 @@ is after every check: nothing here can equal a fresh key.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 from uuid import UUID, uuid5
@@ -50,10 +51,12 @@ class KeyMap:
         self._values: dict[Place, Pairs] = defaultdict(Pairs)
         self._fresh: dict[Place, KeySet] = {}
         self._assigned: dict[Place, _Assigned] = {}
+        self._drawn: dict[Place, _Assigned] = {}
         self._recalled: dict[Place, Pairs | IntegerPairs] = {}
         self._derived = dict(derived or {})
         # The places of all of these, so that what changes nothing is not asked value by value.
         self._touched: set[Place] = set()
+        self._changes: Counter[Place] = Counter()
 
     @property
     def touched_count(self) -> int:
@@ -67,20 +70,35 @@ class KeyMap:
         derived = self._derived.get(place)
         return derived is not None and self.may_change(derived)
 
+    def chain(self, place: Place) -> Iterator[Place]:
+        """The place, and those that its values follow."""
+        yield place
+        while place in self._derived:
+            place = self._derived[place]
+            yield place
+
+    def change_count(self, place: Place) -> int:
+        """Grows whenever something else becomes of a value there."""
+        return sum(self._changes[link] for link in self.chain(place))
+
     def put(self, table: str, columns: tuple[str, ...], source: Value, target: Value) -> None:
         """`target` stands for `source`, also where `source` was to get a new key."""
         if source != target or self.is_fresh((table, columns), source):
             self._touched.add((table, columns))
+            self._changes[table, columns] += 1
             self._values[table, columns][source] = target
 
     def forget(self, table: str, columns: tuple[str, ...], source: Value) -> bool:
         """Take back what `put` said of it; whether it had said anything."""
         values = self._values.get((table, columns))
-        return values is not None and values.pop(source)
+        is_told = values is not None and values.pop(source)
+        self._changes[table, columns] += is_told
+        return is_told
 
     def renew(self, place: Place, keys: Sequence[Key], empty: Callable[[], KeySet]) -> None:
         """These rows are to get new keys."""
         self._touched.add(place)
+        self._changes[place] += 1
         if place not in self._fresh:
             self._fresh[place] = empty()
         self._fresh[place].add(keys)
@@ -151,7 +169,15 @@ class KeyMap:
         """How many new keys each table wants."""
         return {place: len(keys) for place, keys in self._fresh.items()}
 
-    def assign_integers(self, place: Place, reserve: Reserve) -> None:
+    # New keys are drawn, maybe of one table after the other, and then used, all at once: while rows
+    # are being examined nothing equals a new key, drawn or not.
+
+    def is_drawn(self, place: Place) -> bool:
+        """Whether nothing is left to be drawn for the place: none of its keys is new, or all are
+        known."""
+        return place not in self._fresh or place in self._drawn
+
+    def draw_integers(self, place: Place, reserve: Reserve) -> None:
         """Give the fresh rows of a table reserved keys: ascending, in the order of their own."""
         fresh = self._fresh[place]
         targets = reserve(len(fresh))
@@ -160,11 +186,25 @@ class KeyMap:
             (array("q", cast("list[int]", keys)), array("q", targets[start : start + _BATCH_KEYS]))
             for start, keys in zip(starts, fresh.packed(_BATCH_KEYS), strict=True)
         )
-        self._assigned[place] = IntegerPairs(blocks, len(fresh))
+        self._drawn[place] = IntegerPairs(blocks, len(fresh))
 
-    def assign_uuids(self, place: Place, namespace: UUID) -> None:
+    def draw_uuids(self, place: Place, namespace: UUID) -> None:
         """Give them UUIDs made of the namespace and their own: nothing needs to be kept."""
-        self._assigned[place] = _DerivedUUIDs(namespace)
+        self._drawn[place] = _DerivedUUIDs(namespace)
+
+    def undraw(self) -> None:
+        """Forget what was drawn, and is not used."""
+        self._drawn.clear()
+
+    def use_drawn(self) -> None:
+        """From now on the drawn keys are what becomes of their rows."""
+        self._assigned = self._drawn
+
+    def with_drawn(self) -> KeyMap:
+        """This map, as it will be when the drawn keys are used."""
+        view = copy(self)
+        view.use_drawn()
+        return view
 
     def changed(self, place: Place) -> Iterator[tuple[Key, Key]]:
         """Every key of the table that has another here, with that one."""

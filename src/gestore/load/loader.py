@@ -6,22 +6,24 @@ empty first and filled in a second pass. A `RowStore` writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Protocol
+from typing import Protocol, cast
 
-from ..errors import Finding, LoadFailed, Severity
+from ..errors import Finding, Severity
 from ..rows import ArchivedRow, Key, Value
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Table
 from ..walk.keys import KeySet, empty_keys
+from .ahead import LoadedAhead
 from .decoding import Decoding, SourceRow, row_batches
+from .packed import PackedColumns
 from .rewriting import Rewriting, Suspects
 from .spool import PackedLot, Spool
-from .translation import RawColumns, Translation, uuids
+from .translation import Translation, keys_stay
 from .verdicts import Examination
 
 
@@ -104,20 +106,16 @@ class Loader:
         rows: Callable[[], Iterable[ArchivedRow]],
         advance: Callable[[int], None],
         spool: Spool | None = None,
+        ahead: LoadedAhead | None = None,
     ) -> Loaded:
         """Write every row that is to be written; `rows` starts the archive from the beginning. What
-        the examination kept in the spool is taken from there."""
+        the examination kept in the spool is taken from there, but for what is loaded already."""
         self._loaded.was_unchecked = self._must_be_unchecked()
         with self._store.unchecked() if self._loaded.was_unchecked else nullcontext():
             if spool is None:
                 self._load_rows(rows(), advance)
             else:
-                for lot in spool.lots():
-                    if isinstance(lot, PackedLot):
-                        self._insert_packed(lot)
-                        advance(lot.count)
-                    else:
-                        self._load_rows(lot.rows(), advance)
+                self._load_spool(spool, ahead or LoadedAhead(), advance)
             if any(relation.source in self._loaded.keys_by_table for relation in self._late):
                 self._fill_late(rows())
             if self._examination.has_overrides:
@@ -125,6 +123,17 @@ class Loader:
             if self._examination.has_restored:
                 self._restore(rows())
         return self._loaded
+
+    def _load_spool(self, spool: Spool, ahead: LoadedAhead, advance: Callable[[int], None]) -> None:
+        self._note_ahead(ahead, spool)
+        advance(sum(lot.count for lot in ahead.lots))
+        for number in sorted({*range(len(spool))} - {lot.number for lot in ahead.lots}):
+            lot = spool.lot(number)
+            if isinstance(lot, PackedLot):
+                self._insert_packed(lot)
+                advance(lot.count)
+            else:
+                self._load_rows(lot.rows(), advance)
 
     def _load_rows(self, rows: Iterable[ArchivedRow], advance: Callable[[int], None]) -> None:
         loaded = self._those(rows, self._examination.is_loaded)
@@ -137,31 +146,43 @@ class Loader:
         table = self._graph.tables[lot.table]
         if len(self._examination.keymap):
             self._suspects.watch_found(lot.hidden)
-        columns = RawColumns(self._graph, self._decoding, self._examination.keymap, table, lot.raw)
         late = {name for r in self._late if r.source == table.name for name in r.columns}
-        packed: dict[str, Sequence[Value]] = dict(lot.packed)
-        for name in lot.raw:
-            values, are_texts = columns.translated(name)
-            if name in late:
-                values, are_texts = [None] * lot.count, False
-            column = table.column(name)
-            if are_texts and not self._store.takes_texts(column):
-                values, are_texts = uuids(values), False
-            done = self._store.pack(column, values, are_texts=are_texts)
-            if done is None:
-                raise LoadFailed(f"{table.label}.{name} holds what cannot be stored here.")
-            packed[name] = done
-        written = [column for column in table.columns if column.name in packed]
-        self._store.insert_packed(table, written, [packed[c.name] for c in written], columns.keys)
-        verdict = self._examination.verdicts[table.name]
-        if verdict.loaded_count == len(verdict.archived) and columns.keys_stay():
-            # All of them, as they are: nobody needs to count them out again.
-            self._loaded.keys_by_table[table.name] = verdict.archived
-            self._loaded.rows_by_table[table.name] = (
-                self._loaded.rows_by_table.get(table.name, 0) + lot.count
-            )
+        columns = self._packed(lot, late)
+        self._store.insert_packed(table, columns.written, columns.packed(), columns.keys)
+        if columns.keys_stay() and self._are_all_loaded(table):
+            self._note_all(table, lot.count)
         else:
             self._note_keys(table, columns.keys(), lot.count)
+
+    def _packed(self, lot: PackedLot, empty: Collection[str] = ()) -> PackedColumns:
+        keymap = self._examination.keymap
+        return PackedColumns(self._graph, self._decoding, keymap, lot, self._store, empty)
+
+    def _are_all_loaded(self, table: Table) -> bool:
+        verdict = self._examination.verdicts[table.name]
+        return verdict.loaded_count == len(verdict.archived)
+
+    def _note_all(self, table: Table, count: int) -> None:
+        """All of them, as they are: nobody needs to count them out again."""
+        loaded = self._loaded
+        loaded.keys_by_table[table.name] = self._examination.verdicts[table.name].archived
+        loaded.rows_by_table[table.name] = loaded.rows_by_table.get(table.name, 0) + count
+
+    def _note_ahead(self, ahead: LoadedAhead, spool: Spool) -> None:
+        """What is loaded already."""
+        loaded, keymap = self._loaded, self._examination.keymap
+        for name, keys in ahead.new_keys.items():
+            loaded.keys_by_table[name], loaded.rows_by_table[name] = keys, 0
+        for lot in ahead.lots:
+            if len(keymap):
+                self._suspects.watch_found(spool.hidden(lot.number))
+            if lot.is_renewed:
+                loaded.rows_by_table[lot.table.name] += lot.count
+            elif keys_stay(self._graph, keymap, lot.table) and self._are_all_loaded(lot.table):
+                self._note_all(lot.table, lot.count)
+            else:
+                packed = cast("PackedLot", spool.lot(lot.number))
+                self._note_keys(lot.table, self._packed(packed).keys(), lot.count)
 
     def _override(self, rows: Iterable[ArchivedRow]) -> None:
         """Give rows that are here the archived values, when everything they point at is in."""

@@ -8,8 +8,9 @@ known when all rows have been examined.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..archive.reader import Lot
 from ..archive.storage import Scratch
@@ -31,38 +32,68 @@ class PackedLot:
     hidden: Sequence[tuple[str, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Where a lot lies, and what looks like a key in it: size 0 where there is nothing."""
+
+    is_packed: bool
+    place: int
+    size: int
+    hidden_place: int = 0
+    hidden_size: int = 0
+
+
 class Spool:
-    """What one examination decided, in the archive's order."""
+    """What one examination decided, in the archive's order: lots are known by their number."""
 
     def __init__(self) -> None:
         self._scratch = Scratch()
-        self._lots: list[tuple[bool, int, int]] = []
+        self._pieces: list[_Piece] = []
 
     def begin(self) -> None:
         """Forget what an earlier examination said."""
-        self._lots.clear()
+        self._pieces.clear()
         self._scratch.empty()
 
     def put(self, lot: Lot) -> None:
         """Keep rows as the archive has them."""
         told = (lot.model, lot.keys, lot.fields, lot.marks)
-        self._lots.append((False, *self._scratch.write(marshal.dumps(told, _VERSION))))
+        self._pieces.append(_Piece(False, *self._write(told)))  # noqa: FBT003
 
     def put_packed(self, lot: PackedLot) -> bool:
         """Keep packed rows; False where a column holds what cannot be kept."""
-        told = (lot.table, lot.count, dict(lot.raw), dict(lot.packed), list(lot.hidden))
         try:
-            piece = marshal.dumps(told, _VERSION)
+            written = self._write((lot.table, lot.count, dict(lot.raw), dict(lot.packed)))
+            hidden = self._write([*lot.hidden]) if lot.hidden else (0, 0)
         except ValueError:
             return False
-        self._lots.append((True, *self._scratch.write(piece)))
+        self._pieces.append(_Piece(True, *written, *hidden))  # noqa: FBT003
         return True
 
-    def lots(self) -> Iterator[Lot | PackedLot]:
-        """All of it, in order."""
-        for is_packed, place, size in self._lots:
-            told = marshal.loads(self._scratch.read(place, size))
-            yield PackedLot(*told) if is_packed else Lot(*told)
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def lot(self, number: int) -> Lot | PackedLot:
+        """One lot."""
+        piece = self._pieces[number]
+        told: Any = marshal.loads(self._scratch.read(piece.place, piece.size))
+        if not piece.is_packed:
+            return Lot(*told)
+        table, count, raw, packed = told
+        return PackedLot(table, count, raw, packed, self.hidden(number))
+
+    def hidden(self, number: int) -> Sequence[tuple[str, int]]:
+        """What looks like a key in a packed lot."""
+        piece = self._pieces[number]
+        if not piece.hidden_size:
+            return ()
+        found: list[tuple[str, int]] = marshal.loads(
+            self._scratch.read(piece.hidden_place, piece.hidden_size)
+        )
+        return found
+
+    def _write(self, told: Any) -> tuple[int, int]:
+        return self._scratch.write(marshal.dumps(told, _VERSION))
 
     def close(self) -> None:
         self._scratch.close()

@@ -20,9 +20,11 @@ from ..rows import Key, Value
 from ..schema.policy import Policy
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table, UniqueSet
+from .ahead import Ahead
 from .decoding import SourceRow
 from .keymap import Fresh
 from .meeting import Ground, pair_of, repeated_value, whole_sets
+from .packed import Packing
 from .rewriting import Rewriting, hidden_numbers, watched_columns
 from .spool import PackedLot, Spool
 from .strategies import Strategy
@@ -34,16 +36,6 @@ _TOLD_APART_BY = 3
 _KEY_KINDS = frozenset({Kind.INTEGER, Kind.TEXT, Kind.UUID})
 # Their values are the same if Python finds them equal.
 _COMPARED = (Kind.DATETIME, Kind.TEXT, Kind.INTEGER, Kind.DATE)
-
-
-class Packing(Protocol):
-    """Packs columns for the target database."""
-
-    def takes_texts(self, column: Column) -> bool: ...
-
-    def pack(
-        self, column: Column, values: Sequence[Value], *, are_texts: bool
-    ) -> Sequence[Value] | None: ...
 
 
 class PartFinder(Protocol):
@@ -133,12 +125,14 @@ class Together:
         packing: Packing,
         rewriting: Rewriting,
         spool: Spool,
+        ahead: Ahead | None = None,
     ) -> None:
         self._of = ground
         self._finder = finder
         self._packing = packing
         self._rewriting = rewriting
         self._spool = spool
+        self._ahead = ahead
         self._plans: dict[str, _Plan | None] = {}
         self._open: set[str] = set()
 
@@ -182,10 +176,12 @@ class Together:
         if not decided.is_plain():
             return set(new)
         raw = {name: columns.raw[name] for name, column in plan.columns.items() if column.is_raw}
-        hidden = self._hidden(plan, columns)
-        if not self._spool.put_packed(PackedLot(plan.table.name, len(keys), raw, packed, hidden)):
+        done = PackedLot(plan.table.name, len(keys), raw, packed, self._hidden(plan, columns))
+        if not self._spool.put_packed(done):
             return set(new)
         decided.note(verdict, lot)
+        if self._ahead is not None:
+            self._ahead.take(done)
         return True
 
     def _packed(self, plan: _Plan, columns: _Lot) -> dict[str, Sequence[Value]] | None:

@@ -1,0 +1,155 @@
+"""How does a session load while another one asks? On PostgreSQL, where reading waits for no writer.
+
+Whoever asks by the database's alias asks over the other session meanwhile; the loading one is in
+the hands of a thread, which does one thing after the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import Error, connections
+
+from .dialects import dialect_of
+from .sessions import driver_error, is_plain
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_Answer = TypeVar("_Answer")
+
+# Packed lots take memory, and more of them save no time.
+_MOST_PENDING = 2
+
+
+@contextmanager
+def beside(connection: BaseDatabaseWrapper) -> Iterator[Beside | None]:
+    """Inside a transaction of ours: what `Beside` is given is done over its connection, and other
+    questions go over a session of their own; None where none can be had. All that was done is
+    taken back unless it is kept."""
+    other = _another(connection)
+    if other is None:
+        yield None
+        return
+    found = Beside(connection, other)
+    try:
+        yield found
+    except BaseException:
+        found.cancel()
+        raise
+    finally:
+        found.close()
+    found.settle()
+
+
+def _another(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper | None:
+    if connection.vendor != "postgresql" or not is_plain(connection):
+        return None
+    settings = dialect_of(connection).session_settings()
+    if settings is None:
+        return None
+    own: Any = connection
+    other: BaseDatabaseWrapper = own.copy()
+    other.execute_wrappers = connection.execute_wrappers
+    if not connection.force_debug_cursor:
+        other.queries_log = deque(maxlen=0)
+    try:
+        other.set_autocommit(True)
+        dialect_of(other).begin_beside(settings)
+    except Error:
+        # No connection is left, say: it goes without.
+        other.close()
+        return None
+    return other
+
+
+class Beside:
+    """A connection in the hands of a thread, and another in its place."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, other: BaseDatabaseWrapper) -> None:
+        self.connection = connection
+        self.other = other
+        self._savepoint: Any = connection.savepoint()
+        self._pending: deque[Future[Any]] = deque()
+        self._is_kept = False
+        self.has_failed = False
+        connection.inc_thread_sharing()
+        connections[connection.alias] = other
+        self._thread = ThreadPoolExecutor(
+            1, thread_name_prefix="gestore-load", initializer=self._begin
+        )
+
+    def _begin(self) -> None:
+        connections[self.connection.alias] = self.connection
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes more without making anybody wait."""
+        while self._pending and self._pending[0].done():
+            self._settle()
+        return len(self._pending) < _MOST_PENDING
+
+    def carry(self, job: Callable[[], None]) -> None:
+        """Have it done when what was given before is done; nothing is, after a failure."""
+        if not self.has_room:
+            self._settle()
+        self._pending.append(self._thread.submit(self._do, job))
+
+    def run(self, job: Callable[[], _Answer]) -> _Answer:
+        """Have it done in its turn, and wait for what comes back."""
+        self.wait()
+        done = self._thread.submit(self._done, job)
+        self._pending.append(done)
+        answer = done.result()
+        self._pending.clear()
+        return answer
+
+    def _do(self, job: Callable[[], object]) -> None:
+        if not self.has_failed:
+            self._done(job)
+
+    def _done(self, job: Callable[[], _Answer]) -> _Answer:
+        try:
+            return job()
+        except BaseException:
+            self.has_failed = True
+            raise
+
+    def wait(self) -> bool:
+        """Wait until all is done; whether all was."""
+        while self._pending:
+            self._settle()
+        return not self.has_failed
+
+    def _settle(self) -> None:
+        # Why it failed is told when it is tried once more, alone.
+        self._pending.popleft().exception()
+
+    def keep(self) -> None:
+        """What was done stays."""
+        self._is_kept = self.wait()
+
+    def cancel(self) -> None:
+        """Have the server give up what it is doing: nobody waits for it any more."""
+        driver: Any = self.connection.connection
+        with suppress(Error, OSError, driver_error()):
+            if self._pending:
+                driver.cancel()
+
+    def close(self) -> None:
+        """Have the connection back."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        connections[self.connection.alias] = self.connection
+        self.connection.dec_thread_sharing()
+        self.other.close()
+
+    def settle(self) -> None:
+        """Undo what is not kept."""
+        if self._is_kept:
+            self.connection.savepoint_commit(self._savepoint)
+        else:
+            self.connection.savepoint_rollback(self._savepoint)
