@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
@@ -38,7 +39,7 @@ from .errors import (
 from .exporting import installed_libraries
 from .external import ExternalRows
 from .keeping import Keeper, Keeping
-from .load.ahead import Ahead, LoadedAhead
+from .load.ahead import Ahead, GuessedWrong, LoadedAhead
 from .load.conflicts import Examiner
 from .load.decoding import Decoding, SourceRow
 from .load.keymap import KeyMap, derived_places
@@ -184,8 +185,18 @@ def import_objects(
         _check_commit(opened, options)
         for _ in range(_MOST_ATTEMPTS - 1):
             with suppress(Overtaken):
-                return _Import(graph, opened, options, listener).run()
-        return _Import(graph, opened, options, listener).run()
+                return _run(graph, opened, options, listener)
+        return _run(graph, opened, options, listener)
+
+
+def _run(
+    graph: Graph, archive: ArchiveReader, options: ImportOptions, progress: Progress
+) -> ImportReport:
+    try:
+        return _Import(graph, archive, options, progress, loads_ahead=True).run()
+    except GuessedWrong:
+        # Something is not as it nearly always is: all is asked before anything is loaded.
+        return _Import(graph, archive, options, progress).run()
 
 
 def _of_today(
@@ -224,7 +235,13 @@ class _Import:
     """One import; each step hands its outcome to the next."""
 
     def __init__(
-        self, graph: Graph, archive: ArchiveReader, options: ImportOptions, progress: Progress
+        self,
+        graph: Graph,
+        archive: ArchiveReader,
+        options: ImportOptions,
+        progress: Progress,
+        *,
+        loads_ahead: bool = False,
     ) -> None:
         self.graph = graph
         self.archive = archive
@@ -242,7 +259,7 @@ class _Import:
         self.target = Target(self.reader, self.writer)
         self.spool: Spool | None = None
         self.loaded_ahead: LoadedAhead | None = None
-        self.is_ours = False
+        self.loads_ahead = loads_ahead
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
@@ -254,12 +271,12 @@ class _Import:
         self.findings.extend(anonymized_findings(self.manifest))
         self._stop_if(Severity.ERROR, "Nothing was imported: the archive does not fit this site.")
         memory = self._memory()
-        self.is_ours = is_free(self.connection)
+        self.loads_ahead &= is_free(self.connection)
         # Two imports of one archive come one after the other: the second finds everything there.
         with (
             self._spooling(),
             self._arriving(),
-            loading(self.connection, keep=not self.options.dry_run, name=memory.sha256),
+            loading(self.connection, keep=not self.options.dry_run, name=self._turn(memory)),
         ):
             keymap = self._resolve_external()
             self.rewriting = Rewriting(self.graph, keymap, self._rewriters())
@@ -279,6 +296,14 @@ class _Import:
                 )
         return self._report(examination, loaded, number, files)
 
+    def _turn(self, memory: Memory) -> str:
+        """Whose turn it is: two imports of one archive have one name."""
+        if not memory.is_kept:
+            return ""
+        if self.manifest.format_version == 1:
+            return memory.digest()
+        return sha256(json.dumps(self.manifest.as_json()).encode()).hexdigest()
+
     @contextmanager
     def _spooling(self) -> Iterator[None]:
         """Rows are decided many at once where each of them is as an exporter wrote it."""
@@ -293,8 +318,12 @@ class _Import:
     def _memory(self) -> Memory:
         database = self.connection.alias
         is_kept = remembers(database)
-        digest = self.archive.digest() if is_kept else ""
-        return Memory(self.decoding, database, digest, is_kept=is_kept)
+        return Memory(self.decoding, database, self._digest, is_kept=is_kept)
+
+    def _digest(self) -> str:
+        """The archive's, which whoever has read all of it knows."""
+        ending = self.archive.ending
+        return self.archive.digest() if ending is None else ending.sha256
 
     def compare(self) -> ImportReport:
         self._check_schema()
@@ -407,26 +436,23 @@ class _Import:
                 return
             ground = examiner.ground
             ahead = Ahead(
-                self.graph,
-                self.decoding,
-                ground.strategies,
-                ground.result,
+                ground,
                 self.writer,
                 carrier,
                 self.spool,
+                Writer(carrier.other, self.graph).enforced,
                 partial(draw_beside, self.writer, ground.result, carrier),
+                is_first_time=not self.recalled,
             )
             with self.target.read_by(Reader(carrier.other, self.graph)):
                 yield ahead
             self.loaded_ahead = ahead.finish()
-            if self.loaded_ahead is not None:
-                carrier.keep()
 
     def _may_load_ahead(self) -> bool:
         """Whether many rows come that can be checked without trying them, into constraints that
         wait, and nobody but us has a say about the connection."""
         return (
-            self.is_ours
+            self.loads_ahead
             and self.manifest.row_count >= LOADS_AHEAD_FROM
             and not any(
                 table.needs_asking or self.rewriting.has(table)

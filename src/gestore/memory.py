@@ -4,7 +4,7 @@ A stage of an import."""
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from django.utils import timezone
 
@@ -28,13 +28,16 @@ def remembers(database: str) -> bool:
 
 
 class Memory:
-    """The records of one archive, known by its digest; `is_kept` off: none are read or made."""
+    """The records of one archive, known by its digest; `is_kept` off: none are read or made. To
+    tell the digest may take a reading of the archive: it is asked where there are records."""
 
-    def __init__(self, decoding: Decoding, database: str, sha256: str, *, is_kept: bool) -> None:
+    def __init__(
+        self, decoding: Decoding, database: str, digest: Callable[[], str], *, is_kept: bool
+    ) -> None:
         self.graph = decoding.graph
         self.decoding = decoding
         self.database = database
-        self.sha256 = sha256
+        self.digest = digest
         self.is_kept = is_kept
 
     def recall(self, keymap: KeyMap) -> dict[str, KeySet]:
@@ -44,7 +47,7 @@ class Memory:
         if not self.is_kept or not records.is_known(self.database):
             return recalled
         changed: dict[str, Pairs] = {}
-        for model, pairs in records.recall(self.database, self.sha256):
+        for model, pairs in records.recall(self.database, self.digest()):
             table = self.graph.tables.get(model)
             if table is None:
                 continue
@@ -78,7 +81,7 @@ class Memory:
             return 0
         entry = records.ImportEntry(
             archive=archive,
-            sha256=self.sha256,
+            sha256=self.digest(),
             objects=self.decoding.manifest.provided_objects,
             moment=timezone.now(),
             person=person(),

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 # Packed lots take memory, and more of them save no time.
-_MOST_PENDING = 2
+_MOST_PENDING = 3
 
 
 @contextmanager
 def beside(connection: BaseDatabaseWrapper) -> Iterator[Beside | None]:
     """Inside a transaction of ours: what `Beside` is given is done over its connection, and other
-    questions go over a session of their own; None where none can be had. All that was done is
-    taken back unless it is kept."""
+    questions go over a session of their own; None where none can be had. After an error the
+    transaction is good for nothing but to be rolled back."""
     other = _another(connection)
     if other is None:
         yield None
@@ -43,7 +43,6 @@ def beside(connection: BaseDatabaseWrapper) -> Iterator[Beside | None]:
         raise
     finally:
         found.close()
-    found.settle()
 
 
 def _another(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper | None:
@@ -73,9 +72,7 @@ class Beside:
     def __init__(self, connection: BaseDatabaseWrapper, other: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.other = other
-        self._savepoint: Any = connection.savepoint()
         self._pending: deque[Future[Any]] = deque()
-        self._is_kept = False
         self.has_failed = False
         connection.inc_thread_sharing()
         connections[connection.alias] = other
@@ -126,12 +123,8 @@ class Beside:
         return not self.has_failed
 
     def _settle(self) -> None:
-        # Why it failed is told when it is tried once more, alone.
+        # Why it failed is told when it is tried once more, after everything was asked.
         self._pending.popleft().exception()
-
-    def keep(self) -> None:
-        """What was done stays."""
-        self._is_kept = self.wait()
 
     def cancel(self) -> None:
         """Have the server give up what it is doing: nobody waits for it any more."""
@@ -146,10 +139,3 @@ class Beside:
         connections[self.connection.alias] = self.connection
         self.connection.dec_thread_sharing()
         self.other.close()
-
-    def settle(self) -> None:
-        """Undo what is not kept."""
-        if self._is_kept:
-            self.connection.savepoint_commit(self._savepoint)
-        else:
-            self.connection.savepoint_rollback(self._savepoint)

@@ -124,6 +124,9 @@ class Dialect(Protocol):
         """Make this session one that only reads, for as long as it takes, beside one that
         loads."""
 
+    def enforced(self, table: Table) -> set[tuple[str, ...]]:
+        """The sets of columns, sorted by name, that a whole and immediate unique index is of."""
+
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> None:

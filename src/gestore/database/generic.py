@@ -72,6 +72,9 @@ class GenericDialect:
     def begin_beside(self, settings: Mapping[str, str]) -> None:
         raise NotImplementedError("No other session reads beside one that loads.")
 
+    def enforced(self, table: Table) -> set[tuple[str, ...]]:
+        return set()
+
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> None:

@@ -87,8 +87,7 @@ class Writer:
             )
             raise self._failure(table, key_text(keys()[place]), error) from error
 
-    # While others ask over another session (`database.beside`): after a failure all of it is taken
-    # back at once.
+    # While others ask over another session (`database.beside`): after a failure all is rolled back.
 
     def insert_unguarded(
         self, table: Table, columns: Sequence[Column], packed: Sequence[Sequence[Parameter]]
@@ -99,6 +98,11 @@ class Writer:
     def make_room_unguarded(self, table: Table, key: int) -> None:
         """`make_room` of a database that needs no row to try."""
         self.dialect.make_room(table, key, _bump_nothing)
+
+    def enforced(self, table: Table) -> set[tuple[str, ...]]:
+        """The sets of columns, sorted, in which the database itself lets no two rows be equal, as
+        they come."""
+        return self.dialect.enforced(table)
 
     def is_far(self, table: Table, key: int) -> bool:
         """Whether a key is so high that it would leave half of the keys to nobody."""

@@ -261,6 +261,20 @@ class PostgreSQLDialect(GenericDialect):
             relation.name for relation in relations if _place(relation, graph_tables) in immediate
         }
 
+    def enforced(self, table: Table) -> set[tuple[str, ...]]:
+        by_name = {column.db_name: column.name for column in table.columns}
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT array_agg(a.attname::text) FROM pg_index i"
+                " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey)"
+                " WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indisvalid"
+                " AND i.indisready AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
+                " AND i.indnatts = i.indnkeyatts GROUP BY i.indexrelid",
+                (quoted(self.connection, table.db_table),),
+            )
+            found = [names for (names,) in cursor.fetchall()]
+        return {tuple(sorted(by_name.get(name, "") for name in names)) for names in found}
+
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]
     ) -> None:

@@ -2,30 +2,36 @@
 
 A lot that was decided, and of which everything is known that its columns are to hold: what its own
 keys, and those that it points at, become here. It goes to a `Carrier`, which loads it meanwhile.
-Should anything become of a key after a lot was loaded that points at it, or the examination have to
-be repeated or to stop, all that was loaded ahead is taken back; the spool has it still.
+
+Where rows that meet others are refused anyway, and the database itself lets no two rows have a key
+or a unique value, nobody asks it beforehand either: nearly always there is nothing to be found.
+What turns out not to be so (`GuessedWrong`) ends the transaction: all is asked then, and loaded
+when all was examined.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from ..errors import LoadFailed, Severity
-from ..rows import Value
-from ..schema.graph import Graph
+from ..rows import Key, Value
 from ..schema.policy import Policy
 from ..schema.relation import Relation
-from ..schema.table import Column, Table
+from ..schema.table import Column, Kind, Table
 from ..walk.keys import KeySet, empty_keys
-from .decoding import Decoding
 from .keymap import Place
+from .meeting import Ground, whole_sets
 from .packed import PackedColumns, Packing
-from .spool import PackedLot, Spool
-from .strategies import Strategies, Strategy
-from .verdicts import Examination
+from .spool import PackedLot, Piece, Spool
+from .strategies import Strategy
+
+
+class GuessedWrong(Exception):
+    """What was loaded ahead is to be rolled back, and everything to be examined once more."""
 
 
 class Carrier(Protocol):
@@ -62,71 +68,59 @@ class AheadStore(Packing, Protocol):
         """From now on have the pointers of these checked as they come."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedLot:
-    """A lot in the spool that is loaded, its number, and whether its keys may have changed."""
-
-    number: int
-    table: Table
-    count: int
-    is_renewed: bool
-
-
 @dataclass(slots=True)
 class LoadedAhead:
-    """What is loaded already; the keys of lots whose keys may have changed."""
+    """What is loaded already: rows by table, of tables whose keys may be others here the keys, the
+    numbers of lots in the spool, and what looks like keys in all of them."""
 
-    lots: list[LoadedLot] = field(default_factory=list)
-    new_keys: dict[str, KeySet] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A lot in the spool, and the places of the keys that it points at."""
-
-    number: int
-    pointed: frozenset[Place]
+    counts: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, KeySet] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)
+    hidden: list[Piece] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Stage:
-    """How far a table is: the lots that wait; whether all of it was examined, rows of it are left
-    to be looked at once more, and rows of it were loaded."""
+    """How far a table is: the lots of the spool that wait, with the places of the keys that they
+    point at; whether all of it was examined; whether rows of it are left to be looked at once more;
+    the relations that are checked as rows come."""
 
-    waiting: deque[_Waiting] = field(default_factory=deque)
+    waiting: deque[tuple[int, frozenset[Place]]] = field(default_factory=deque)
     is_passed: bool = False
     is_partial: bool = False
-    is_begun: bool = False
+    at_once: set[str] = field(default_factory=set)
 
 
 class Ahead:
-    """Loads lots of one examination ahead; `draw` draws so many keys for a table, if there is room
-    for them."""
+    """Loads lots of one examination ahead. `enforced` says which columns together the database
+    keeps unique; `draw` draws so many keys for a table, if there is room for them. At the
+    `is_first_time` of an archive its rows are hardly here."""
 
     def __init__(
         self,
-        graph: Graph,
-        decoding: Decoding,
-        strategies: Strategies,
-        examination: Examination,
+        ground: Ground,
         store: AheadStore,
         carrier: Carrier,
         spool: Spool,
+        enforced: Callable[[Table], set[tuple[str, ...]]],
         draw: Callable[[Table, int], None],
+        *,
+        is_first_time: bool,
     ) -> None:
-        self._graph = graph
-        self._decoding = decoding
-        self._strategies = strategies
-        self._examination = examination
-        self._keymap = examination.keymap
-        self._as_drawn = self._keymap.with_drawn()
+        self._of = ground
+        self._graph = ground.graph
+        self._keymap = ground.keymap
+        self._as_drawn = ground.keymap.with_drawn()
         self._store = store
         self._carrier = carrier
         self._spool = spool
+        self._enforced = enforced
         self._draw = draw
-        self._order = {table.name: place for place, table in enumerate(graph.load_order)}
-        parents = [relation for relation in graph.relations if relation.is_parent]
+        self._is_first_time = is_first_time
+        self._order = {table.name: n for n, table in enumerate(self._graph.load_order)}
+        parents = [relation for relation in self._graph.relations if relation.is_parent]
         self._halves = {name for r in parents for name in (r.source, r.target)}
+        self._guarded: dict[str, bool] = {}
         self._stages: dict[str, _Stage] = {}
         self._current: Table | None = None
         self._promised: dict[Place, int] = {}
@@ -138,24 +132,50 @@ class Ahead:
 
     def come_to(self, table: Table) -> None:
         """The next rows are the table's."""
-        if table is self._current or not self._goes_on():
-            return
-        if self._current is not None:
-            self._pass(self._current)
-        self._current = table
+        if self._goes_on() and table is not self._current:
+            if self._current is not None:
+                self._pass(self._current)
+            self._current = table
+
+    def leaves_to_database(
+        self, table: Table, keys: Sequence[Key], raw: Mapping[str, Sequence[Value]]
+    ) -> bool:
+        """Whether nobody needs to ask if a key or unique value of the rows is taken here: they are
+        going to be loaded now, and one that is would be refused."""
+        return (
+            self._goes_on()
+            and self._is_first_time
+            and self._stays(table)
+            and table.name not in self._halves
+            and self._is_guarded(table)
+            and self.is_ready(table, keys, raw)
+        )
+
+    def is_ready(
+        self, table: Table, keys: Sequence[Key], raw: Mapping[str, Sequence[Value]]
+    ) -> bool:
+        """Whether rows that are decided, or will hardly be others, can be loaded now."""
+        if not self._goes_on() or self._stage(table).waiting:
+            return False
+        is_number = table.is_auto_key and isinstance(keys, array)
+        if is_number and self._store.is_far(table, max(cast("Sequence[int]", keys))):
+            return False
+        return self._knows(table, self._pointed(table, raw))
 
     def take(self, lot: PackedLot) -> None:
-        """The last lot in the spool was decided: all of it is to be loaded."""
-        if not self._goes_on():
-            return
+        """Load a lot that is ready."""
         table = self._graph.tables[lot.table]
-        waiting = _Waiting(len(self._spool) - 1, frozenset(self._pointed(table, lot)))
-        stage = self._stage(table)
-        if not stage.waiting and self._is_ready(table, waiting):
-            self._load(waiting, lot)
-        else:
-            stage.waiting.append(waiting)
+        piece = self._spool.keep_hidden(lot.hidden)
+        self._load(table, lot, frozenset(self._pointed(table, lot.raw)), piece)
         self._go_on()
+
+    def wait(self, lot: PackedLot) -> None:
+        """The last lot in the spool is to be loaded, and not ready yet."""
+        if self._goes_on():
+            table = self._graph.tables[lot.table]
+            pointed = frozenset(self._pointed(table, lot.raw))
+            self._stage(table).waiting.append((len(self._spool) - 1, pointed))
+            self._go_on()
 
     def leave(self, table: Table) -> None:
         """The last lot in the spool is to be looked at once more when it is loaded."""
@@ -163,27 +183,37 @@ class Ahead:
         if self._goes_on():
             self._go_on()
 
-    def finish(self) -> LoadedAhead | None:
-        """What is loaded, when all was examined. None where it is to be taken back."""
-        is_sound = (
-            self._carrier.wait()
-            and self._goes_on()
-            and self._examination.is_settled
-            and all(self._keymap.change_count(p) == n for p, n in self._promised.items())
-        )
-        if not is_sound:
+    def finish(self) -> LoadedAhead:
+        """What is loaded, when all was examined; `GuessedWrong` where it is not as it should be."""
+        is_done = self._carrier.wait()
+        if self._is_refused():
+            return LoadedAhead()
+        if not self._loaded.counts and is_done:
             self._keymap.undraw()
-        return self._loaded if is_sound else None
+            return self._loaded
+        promised = self._promised.items()
+        if not (
+            is_done
+            and self._goes_on()
+            and self._of.result.is_settled
+            and all(self._keymap.change_count(place) == count for place, count in promised)
+        ):
+            raise GuessedWrong
+        return self._loaded
+
+    def _is_refused(self) -> bool:
+        """Whether nothing of the archive will be here in the end."""
+        findings = self._of.result.findings
+        return findings.has(Severity.CONFLICT) or findings.has(Severity.ERROR)
 
     def _goes_on(self) -> bool:
-        findings = self._examination.findings
-        self._is_off = (
-            self._is_off
-            or self._carrier.has_failed
-            or not self._examination.is_in_order
-            or findings.has(Severity.CONFLICT)
-            or findings.has(Severity.ERROR)
-        )
+        if self._carrier.has_failed:
+            raise GuessedWrong
+        is_off = self._is_refused() or not self._of.result.is_in_order or self._of.is_put_off
+        if is_off and not self._is_off and self._loaded.counts and not self._is_refused():
+            # All of it would be taken back in the end.
+            raise GuessedWrong
+        self._is_off |= is_off
         return not self._is_off
 
     def _stage(self, table: Table) -> _Stage:
@@ -193,32 +223,48 @@ class Ahead:
         """All rows of the table were examined: its new keys can be drawn."""
         self._stage(table).is_passed = True
         place = (table.name, table.key_names)
-        if not self._keymap.is_drawn(place) and self._carrier.wait():
+        if not self._keymap.is_drawn(place):
             self._promise(place)
             self._draw(table, self._keymap.fresh_counts()[place])
 
     # Which lots are ready -------------------------------------------------------------------------
 
-    def _pointed(self, table: Table, lot: PackedLot) -> Iterator[Place]:
-        """Where the keys are from that the lot points at."""
+    def _is_guarded(self, table: Table) -> bool:
+        """Whether the database itself refuses a row whose key or unique value is taken."""
+        if table.name not in self._guarded:
+            wanted = {table.key_names, *(unique.columns for unique in whole_sets(table))}
+            found = self._enforced(table)
+            self._guarded[table.name] = {tuple(sorted(names)) for names in wanted} <= found
+        return self._guarded[table.name]
+
+    def _pointed(self, table: Table, raw: Mapping[str, Sequence[Value]]) -> Iterator[Place]:
+        """Where the keys are from that the rows point at."""
         for relation in self._graph.pointing_from(table.name):
             if not relation.is_generic:
                 yield relation.target, relation.target_columns
                 continue
-            for content_type in {*lot.raw[relation.content_type]}:
+            for content_type in {*raw[relation.content_type]}:
                 told = {relation.content_type: content_type}
-                if target := self._decoding.target_of(relation, told):
+                if target := self._of.decoding.target_of(relation, told):
                     yield target, self._graph.tables[target].key_names
 
-    def _is_ready(self, table: Table, waiting: _Waiting) -> bool:
-        """Whether it is known what becomes of the lot's keys, and of those it points at."""
+    def _knows(self, table: Table, pointed: Iterable[Place]) -> bool:
+        """Whether it is known what becomes of a lot's keys, and of those it points at."""
         own = (table.name, table.key_names)
-        is_same = not self._keymap.may_change(own)
-        return (is_same or self._is_known(own)) and all(
+        return (not self._keymap.may_change(own) or self._knows_own(table)) and all(
             self._is_known(place)
             or (not self._keymap.may_change(place) and self._stays(self._graph.tables[place[0]]))
-            for place in waiting.pointed
+            for place in pointed
         )
+
+    def _knows_own(self, table: Table) -> bool:
+        place = (table.name, table.key_names)
+        if self._of.can_renew(table) and table.key_columns[0].kind is Kind.UUID:
+            # A new one is made of the old one.
+            if not self._keymap.is_drawn(place):
+                self._draw(table, 0)
+            return self._keymap.is_drawn(place)
+        return self._is_known(place)
 
     def _is_known(self, place: Place) -> bool:
         return all(
@@ -234,69 +280,79 @@ class Ahead:
         return self._current is None or self._order[table] < self._order[self._current.name]
 
     def _stays(self, table: Table) -> bool:
-        """Whether rows of the table, not met yet, will hardly stand under other keys."""
+        """Whether rows of the table are hardly here, nor get other keys."""
+        manifest = self._of.decoding.manifest
+        entry = manifest.tables.get(table.name)
+        is_shared = entry is not None and entry.shared > 0
         return (
-            self._strategies.of_table(table.name) is Strategy.REFUSE
-            and self._decoding.manifest.policies.get(table.name) != Policy.SHARE.value
+            self._of.strategies.of_table(table.name) is Strategy.REFUSE
+            and not is_shared
+            and manifest.policies.get(table.name) != Policy.SHARE.value
         )
 
     def _go_on(self) -> None:
         """Load what has become ready, as far as nobody has to wait for it."""
         for name, stage in self._stages.items():
             table, waiting = self._graph.tables[name], stage.waiting
-            while waiting and self._carrier.has_room and self._is_ready(table, waiting[0]):
-                self._load(waiting[0], cast("PackedLot", self._spool.lot(waiting[0].number)))
-                waiting.popleft()
+            while waiting and self._carrier.has_room and self._knows(table, waiting[0][1]):
+                number, pointed = waiting.popleft()
+                lot = cast("PackedLot", self._spool.lot(number))
+                self._load(table, lot, pointed, self._spool.hidden_piece(number))
+                self._loaded.numbers.add(number)
 
     # Loading --------------------------------------------------------------------------------------
 
-    def _load(self, waiting: _Waiting, lot: PackedLot) -> None:
-        columns = PackedColumns(self._graph, self._decoding, self._as_drawn, lot, self._store)
-        table, top = columns.table, self._top(columns.table)
+    def _load(
+        self, table: Table, lot: PackedLot, pointed: Iterable[Place], hidden: Piece | None
+    ) -> None:
+        columns = PackedColumns(self._graph, self._of.decoding, self._as_drawn, lot, self._store)
         try:
             packed = columns.packed()
-        except LoadFailed:
-            # It is told of when all was examined.
-            self._is_off = True
-        if self._is_off or (top and self._store.is_far(table, top)):
-            self._is_off = True
-            return
-        self._begin(table)
-        for place in waiting.pointed:
+        except LoadFailed as error:
+            # It is told of when everything was examined.
+            raise GuessedWrong from error
+        for place in pointed:
             self._promise(place)
         if table.name in self._halves:
             # What becomes of one half may be decided by the other.
             self._promise((table.name, table.key_names))
-        if top > self._made_room.get(table.name, 0):
-            self._made_room[table.name] = top
-            self._carrier.carry(lambda: self._store.make_room_unguarded(table, top))
+        self._check_at_once(table)
+        self._make_room(table)
         self._carrier.carry(lambda: self._store.insert_unguarded(table, columns.written, packed))
-        is_renewed = not columns.keys_stay()
-        if is_renewed:
-            self._loaded.new_keys.setdefault(table.name, empty_keys(table)).add(columns.keys())
-        self._loaded.lots.append(LoadedLot(waiting.number, table, lot.count, is_renewed))
-
-    def _top(self, table: Table) -> int:
-        """The highest key that nobody else is to be given by the database any more; 0 for none."""
-        top = self._examination.tops.get(table.name, {}).get(table.key_names[0])
-        return top if table.is_auto_key and isinstance(top, int) else 0
+        loaded = self._loaded
+        loaded.counts[table.name] = loaded.counts.get(table.name, 0) + lot.count
+        if not self._stays(table):
+            loaded.keys.setdefault(table.name, empty_keys(table)).add(columns.keys())
+        if hidden is not None:
+            loaded.hidden.append(hidden)
 
     def _promise(self, place: Place) -> None:
         """Nothing else is to become of the keys there."""
         self._promised.setdefault(place, self._keymap.change_count(place))
 
-    def _begin(self, table: Table) -> None:
+    def _make_room(self, table: Table) -> None:
+        """The database is not to give to others the keys under which rows are loaded."""
+        top = self._of.result.tops.get(table.name, {}).get(table.key_names[0])
+        known = self._made_room.get(table.name, 0)
+        if table.is_auto_key and isinstance(top, int) and top > known:
+            self._made_room[table.name] = top
+            self._carrier.carry(lambda: self._store.make_room_unguarded(table, top))
+
+    def _check_at_once(self, table: Table) -> None:
         """Pointers at rows that are all there can be checked as they come: that is done meanwhile,
         too."""
-        stage = self._stage(table)
-        if stage.is_begun:
-            return
-        stage.is_begun = True
-        whole = [r for r in self._graph.pointing_from(table.name) if self._is_whole(r)]
-        if whole:
-            self._carrier.carry(lambda: self._store.check_at_once(whole))
+        known = self._stage(table).at_once
+        found = [
+            relation
+            for relation in self._graph.pointing_from(table.name)
+            if relation.name not in known and self._is_whole(relation)
+        ]
+        if found:
+            known.update(relation.name for relation in found)
+            self._carrier.carry(lambda: self._store.check_at_once(found))
 
     def _is_whole(self, relation: Relation) -> bool:
+        """Whether no row that the relation leads to is still to come."""
         if relation.is_generic or relation.target == relation.source:
             return False
         stage = self._stages.get(relation.target)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Protocol, cast
+from typing import Protocol
 
 from ..errors import Finding, Severity
 from ..rows import ArchivedRow, Key, Value
@@ -23,7 +23,7 @@ from .decoding import Decoding, SourceRow, row_batches
 from .packed import PackedColumns
 from .rewriting import Rewriting, Suspects
 from .spool import PackedLot, Spool
-from .translation import Translation, keys_stay
+from .translation import Translation
 from .verdicts import Examination
 
 
@@ -126,8 +126,8 @@ class Loader:
 
     def _load_spool(self, spool: Spool, ahead: LoadedAhead, advance: Callable[[int], None]) -> None:
         self._note_ahead(ahead, spool)
-        advance(sum(lot.count for lot in ahead.lots))
-        for number in sorted({*range(len(spool))} - {lot.number for lot in ahead.lots}):
+        advance(sum(ahead.counts.values()))
+        for number in sorted({*range(len(spool))} - ahead.numbers):
             lot = spool.lot(number)
             if isinstance(lot, PackedLot):
                 self._insert_packed(lot)
@@ -170,19 +170,19 @@ class Loader:
 
     def _note_ahead(self, ahead: LoadedAhead, spool: Spool) -> None:
         """What is loaded already."""
-        loaded, keymap = self._loaded, self._examination.keymap
-        for name, keys in ahead.new_keys.items():
-            loaded.keys_by_table[name], loaded.rows_by_table[name] = keys, 0
-        for lot in ahead.lots:
-            if len(keymap):
-                self._suspects.watch_found(spool.hidden(lot.number))
-            if lot.is_renewed:
-                loaded.rows_by_table[lot.table.name] += lot.count
-            elif keys_stay(self._graph, keymap, lot.table) and self._are_all_loaded(lot.table):
-                self._note_all(lot.table, lot.count)
+        for name, count in ahead.counts.items():
+            table = self._graph.tables[name]
+            if name in ahead.keys:
+                self._loaded.keys_by_table[name] = ahead.keys[name]
+                self._loaded.rows_by_table[name] = count
+            elif self._are_all_loaded(table):
+                self._note_all(table, count)
             else:
-                packed = cast("PackedLot", spool.lot(lot.number))
-                self._note_keys(lot.table, self._packed(packed).keys(), lot.count)
+                self._loaded.keys_by_table[name] = self._examination.loaded_keys(table)
+                self._loaded.rows_by_table[name] = count
+        if len(self._examination.keymap):
+            for piece in ahead.hidden:
+                self._suspects.watch_found(spool.hidden(piece))
 
     def _override(self, rows: Iterable[ArchivedRow]) -> None:
         """Give rows that are here the archived values, when everything they point at is in."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..archive.reader import Lot
 from ..archive.storage import Scratch
@@ -32,15 +32,8 @@ class PackedLot:
     hidden: Sequence[tuple[str, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Where a lot lies, and what looks like a key in it: size 0 where there is nothing."""
-
-    is_packed: bool
-    place: int
-    size: int
-    hidden_place: int = 0
-    hidden_size: int = 0
+Piece: TypeAlias = "tuple[int, int]"
+"""Where something lies, and its size."""
 
 
 class Spool:
@@ -48,52 +41,57 @@ class Spool:
 
     def __init__(self) -> None:
         self._scratch = Scratch()
-        self._pieces: list[_Piece] = []
+        # Whether it is packed, where it lies, and where what looks like a key in it.
+        self._lots: list[tuple[bool, Piece, Piece | None]] = []
 
     def begin(self) -> None:
         """Forget what an earlier examination said."""
-        self._pieces.clear()
+        self._lots.clear()
         self._scratch.empty()
 
     def put(self, lot: Lot) -> None:
         """Keep rows as the archive has them."""
-        told = (lot.model, lot.keys, lot.fields, lot.marks)
-        self._pieces.append(_Piece(False, *self._write(told)))  # noqa: FBT003
+        self._lots.append((False, self._write((lot.model, lot.keys, lot.fields, lot.marks)), None))
 
     def put_packed(self, lot: PackedLot) -> bool:
         """Keep packed rows; False where a column holds what cannot be kept."""
         try:
-            written = self._write((lot.table, lot.count, dict(lot.raw), dict(lot.packed)))
-            hidden = self._write([*lot.hidden]) if lot.hidden else (0, 0)
+            piece = self._write((lot.table, lot.count, dict(lot.raw), dict(lot.packed)))
         except ValueError:
             return False
-        self._pieces.append(_Piece(True, *written, *hidden))  # noqa: FBT003
+        self._lots.append((True, piece, self.keep_hidden(lot.hidden)))
         return True
 
+    def keep_hidden(self, found: Sequence[tuple[str, int]]) -> Piece | None:
+        """Keep what looks like a key, if anything does."""
+        return self._write([*found]) if found else None
+
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._lots)
 
     def lot(self, number: int) -> Lot | PackedLot:
         """One lot."""
-        piece = self._pieces[number]
-        told: Any = marshal.loads(self._scratch.read(piece.place, piece.size))
-        if not piece.is_packed:
+        is_packed, piece, hidden = self._lots[number]
+        told = self._read(piece)
+        if not is_packed:
             return Lot(*told)
         table, count, raw, packed = told
-        return PackedLot(table, count, raw, packed, self.hidden(number))
+        return PackedLot(table, count, raw, packed, self.hidden(hidden))
 
-    def hidden(self, number: int) -> Sequence[tuple[str, int]]:
-        """What looks like a key in a packed lot."""
-        piece = self._pieces[number]
-        if not piece.hidden_size:
-            return ()
-        found: list[tuple[str, int]] = marshal.loads(
-            self._scratch.read(piece.hidden_place, piece.hidden_size)
-        )
+    def hidden_piece(self, number: int) -> Piece | None:
+        """Where it lies what looks like a key in a lot."""
+        return self._lots[number][2]
+
+    def hidden(self, piece: Piece | None) -> Sequence[tuple[str, int]]:
+        """What looks like a key."""
+        found: Sequence[tuple[str, int]] = () if piece is None else self._read(piece)
         return found
 
-    def _write(self, told: Any) -> tuple[int, int]:
+    def _write(self, told: Any) -> Piece:
         return self._scratch.write(marshal.dumps(told, _VERSION))
+
+    def _read(self, piece: Piece) -> Any:
+        return marshal.loads(self._scratch.read(*piece))
 
     def close(self) -> None:
         self._scratch.close()

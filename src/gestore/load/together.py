@@ -172,16 +172,19 @@ class Together:
         if len(new) != len(keys):
             return set(new)
         self._of.pointers.read_columns(plan.table, columns)
-        decided = _Decision(plan, self._of, self._finder, columns, keys)
+        ahead = self._ahead
+        is_left = ahead is not None and ahead.leaves_to_database(plan.table, keys, columns.raw)
+        decided = _Decision(plan, self._of, self._finder, columns, keys, is_left=is_left)
         if not decided.is_plain():
             return set(new)
         raw = {name: columns.raw[name] for name, column in plan.columns.items() if column.is_raw}
         done = PackedLot(plan.table.name, len(keys), raw, packed, self._hidden(plan, columns))
-        if not self._spool.put_packed(done):
+        is_now = ahead is not None and (is_left or ahead.is_ready(plan.table, keys, raw))
+        if not is_now and not self._spool.put_packed(done):
             return set(new)
         decided.note(verdict, lot)
-        if self._ahead is not None:
-            self._ahead.take(done)
+        if ahead is not None:
+            (ahead.take if is_now else ahead.wait)(done)
         return True
 
     def _packed(self, plan: _Plan, columns: _Lot) -> dict[str, Sequence[Value]] | None:
@@ -330,6 +333,8 @@ class _Decision:
         finder: PartFinder,
         columns: _Lot,
         keys: Sequence[Key],
+        *,
+        is_left: bool,
     ) -> None:
         self._plan = plan
         self._table = plan.table
@@ -339,6 +344,8 @@ class _Decision:
         self._keys = keys
         self._open = ground.open_columns(plan.table)
         self._here: Sequence[Value] = keys
+        # Whether the database itself is going to look for keys and unique values that are taken.
+        self._is_left = is_left
 
     def is_plain(self) -> bool:
         self._here = self._own_keys()
@@ -351,6 +358,8 @@ class _Decision:
                 return False
         if self._is_grafted():
             return False
+        if self._is_left:
+            return True
         taken = self._taken(asked)
         if taken and not self._renew(taken):
             return False

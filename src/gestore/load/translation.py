@@ -194,7 +194,13 @@ class RawColumns:
 
     def keys_stay(self) -> bool:
         """Whether every key here is the source's."""
-        return keys_stay(self._graph, self._keymap, self._table)
+        may_change = self._keymap.may_change
+        names = self._table.key_names
+        return not may_change((self._table.name, names)) and not any(
+            may_change((relation.target, relation.target_columns))
+            for relation in self._graph.pointing_from(self._table.name)
+            if not relation.is_generic and not set(names).isdisjoint(relation.columns)
+        )
 
     def keys(self) -> Sequence[Key]:
         """The rows' keys here."""
@@ -207,16 +213,6 @@ class RawColumns:
                 else values
             )
         return parts[0] if len(parts) == 1 else [*zip(*parts, strict=True)]
-
-
-def keys_stay(graph: Graph, keymap: KeyMap, table: Table) -> bool:
-    """Whether no key of the table's rows is another here."""
-    names = table.key_names
-    return not keymap.may_change((table.name, names)) and not any(
-        keymap.may_change((relation.target, relation.target_columns))
-        for relation in graph.pointing_from(table.name)
-        if not relation.is_generic and not set(names).isdisjoint(relation.columns)
-    )
 
 
 def uuids(texts: Sequence[Value]) -> Sequence[Value]:

@@ -12,6 +12,8 @@ from ..walk.keys import KeySet, empty_keys
 from .decoding import SourceRow
 from .keymap import KeyMap
 
+_BATCH_KEYS = 10_000
+
 
 @dataclass(slots=True)
 class TableVerdict:
@@ -75,6 +77,15 @@ class Examination:
         return not (
             row.key in verdict.here or row.key in verdict.kept or row.key in verdict.overridden
         )
+
+    def loaded_keys(self, table: Table) -> KeySet:
+        """The source's keys of all rows of the table that are to be written."""
+        verdict, found = self.verdicts[table.name], empty_keys(table)
+        for keys in verdict.archived.packed(_BATCH_KEYS):
+            for others in (verdict.here, verdict.kept, verdict.overridden):
+                keys = others.lacking(keys) if len(others) else keys
+            found.add(keys)
+        return found
 
     def is_override(self, row: SourceRow) -> bool:
         """Whether the row here is to take this row's values."""
