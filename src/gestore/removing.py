@@ -331,8 +331,11 @@ class Removing:
     def unchecked(self, group: Sequence[str]) -> AbstractContextManager[None]:
         """Where rows of these tables must go together and the database checks each: the proof
         checks them all. Nowhere else: the database knows of tables that Gestore does not."""
-        is_stuck = len(group) > 1 or bool(self_stuck(self.graph, group))
-        return self.dialect.unchecked() if is_stuck else nullcontext()
+        return self.dialect.unchecked() if self.is_stuck(group) else nullcontext()
+
+    def is_stuck(self, group: Sequence[str]) -> bool:
+        """Whether rows of these tables cannot go one after the other."""
+        return len(group) > 1 or bool(self_stuck(self.graph, group))
 
     # Proof ----------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class Loader:
         self._immediate = [r for r in graph.relations if r.name in immediate]
         circular = [r for r in self._immediate if graph.is_circular(r)]
         self._late = [r for r in circular if r.is_nullable]
-        self._stuck = [r for r in circular if not r.is_nullable]
+        self._stuck = stuck(graph, circular)
 
     def load(
         self,
@@ -117,7 +117,10 @@ class Loader:
             else:
                 self._load_spool(spool, ahead or LoadedAhead(), advance)
             if any(relation.source in self._loaded.keys_by_table for relation in self._late):
-                self._fill_late(rows())
+                if spool is None:
+                    self._fill_late(rows())
+                else:
+                    self._fill_spooled(spool)
             if self._examination.has_overrides:
                 self._override(rows())
             if self._examination.has_restored:
@@ -146,8 +149,7 @@ class Loader:
         table = self._graph.tables[lot.table]
         if len(self._examination.keymap):
             self._suspects.watch_found(lot.hidden)
-        late = {name for r in self._late if r.source == table.name for name in r.columns}
-        columns = self._packed(lot, late)
+        columns = self._packed(lot, self._late_names(table))
         self._store.insert_packed(table, columns.written, columns.packed(), columns.keys)
         if columns.keys_stay() and self._are_all_loaded(table):
             self._note_all(table, lot.count)
@@ -268,7 +270,7 @@ class Loader:
         if len(self._examination.keymap):
             for row in rows:
                 self._suspects.watch(table, row.values)
-        late = [name for r in self._late if r.source == table.name for name in r.columns]
+        late = self._late_names(table)
         translated = [(row, self._translation.values(row)) for row in rows]
         by_columns = groupby(translated, key=lambda pair: _written_names(pair[0]))
         for names, group in by_columns:
@@ -303,6 +305,35 @@ class Loader:
                 keys_of = self._loaded.dangling.setdefault(relation, set())
                 keys_of.add(self._translation.key(table, values))
 
+    def _fill_spooled(self, spool: Spool) -> None:
+        """The pointers that had to wait for their rows, of what the spool has."""
+        tables = {relation.source for relation in self._late}
+        for number in range(len(spool)):
+            if spool.table(number) not in tables:
+                continue
+            lot = spool.lot(number)
+            if isinstance(lot, PackedLot):
+                self._fill_packed(lot)
+            else:
+                self._fill_late(lot.rows())
+
+    def _fill_packed(self, lot: PackedLot) -> None:
+        table, columns = self._graph.tables[lot.table], self._packed(lot)
+        names = self._late_names(table)
+        values = zip(*map(columns.values, names), strict=True)
+        filled = [
+            (key, found)
+            for key, found in zip(columns.keys(), values, strict=True)
+            if any(value is not None for value in found)
+        ]
+        if filled:
+            self._store.fill(table, [table.column(name) for name in names], filled)
+
+    def _late_names(self, table: Table) -> list[str]:
+        """The columns that are filled when all rows are in."""
+        names = (n for r in self._late if r.source == table.name for n in r.columns)
+        return list(dict.fromkeys(names))
+
     def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
         """The pointers that had to wait for their rows."""
         tables = {relation.source for relation in self._late}
@@ -311,7 +342,7 @@ class Loader:
         of_them = (r for r in rows if is_nested or self._graph.table(r.model).name in tables)
         waiting = self._those(of_them, self._examination.is_loaded)
         for table, group in groupby(waiting, key=lambda row: row.table):
-            names = [n for r in self._late if r.source == table.name for n in r.columns]
+            names = self._late_names(table)
             columns = [table.column(name) for name in names]
             for batch in row_batches(group):
                 values = [self._translation.values(row) for row in batch]
@@ -322,6 +353,13 @@ class Loader:
                 ]
                 if filled:
                     self._store.fill(table, columns, filled)
+
+
+def stuck(graph: Graph, circular: Sequence[Relation]) -> list[Relation]:
+    """The required pointers of these that cannot be followed, even when those that may be empty
+    are filled later: they stand in a circle of their own, or against the order of loading."""
+    place = {table.name: number for number, table in enumerate(graph.load_order)}
+    return [r for r in circular if not r.is_nullable and place[r.target] >= place[r.source]]
 
 
 def check_circles(

@@ -70,6 +70,11 @@ class PackedColumns:
             raise LoadFailed(f"{self.table.label}.{name} holds what cannot be stored here.")
         return done
 
+    def values(self, name: str) -> Sequence[Value]:
+        """The values of a column that holds keys, as they are to stand here."""
+        values, are_texts = self._raw.translated(name)
+        return uuids(values) if are_texts else values
+
     def keys(self) -> Sequence[Key]:
         """The rows' keys here."""
         return self._raw.keys()

@@ -41,8 +41,8 @@ class Spool:
 
     def __init__(self) -> None:
         self._scratch = Scratch()
-        # Whether it is packed, where it lies, and where what looks like a key in it.
-        self._lots: list[tuple[bool, Piece, Piece | None]] = []
+        # Its model, whether it is packed, where it lies, and where what looks like a key in it.
+        self._lots: list[tuple[str, bool, Piece, Piece | None]] = []
 
     def begin(self) -> None:
         """Forget what an earlier examination said."""
@@ -51,7 +51,8 @@ class Spool:
 
     def put(self, lot: Lot) -> None:
         """Keep rows as the archive has them."""
-        self._lots.append((False, self._write((lot.model, lot.keys, lot.fields, lot.marks)), None))
+        piece = self._write((lot.model, lot.keys, lot.fields, lot.marks))
+        self._lots.append((lot.model, False, piece, None))
 
     def put_packed(self, lot: PackedLot) -> bool:
         """Keep packed rows; False where a column holds what cannot be kept."""
@@ -59,7 +60,7 @@ class Spool:
             piece = self._write((lot.table, lot.count, dict(lot.raw), dict(lot.packed)))
         except ValueError:
             return False
-        self._lots.append((True, piece, self.keep_hidden(lot.hidden)))
+        self._lots.append((lot.table, True, piece, self.keep_hidden(lot.hidden)))
         return True
 
     def keep_hidden(self, found: Sequence[tuple[str, int]]) -> Piece | None:
@@ -69,9 +70,13 @@ class Spool:
     def __len__(self) -> int:
         return len(self._lots)
 
+    def table(self, number: int) -> str:
+        """Whose rows a lot holds."""
+        return self._lots[number][0]
+
     def lot(self, number: int) -> Lot | PackedLot:
         """One lot."""
-        is_packed, piece, hidden = self._lots[number]
+        _, is_packed, piece, hidden = self._lots[number]
         told = self._read(piece)
         if not is_packed:
             return Lot(*told)
@@ -80,7 +85,7 @@ class Spool:
 
     def hidden_piece(self, number: int) -> Piece | None:
         """Where it lies what looks like a key in a lot."""
-        return self._lots[number][2]
+        return self._lots[number][3]
 
     def hidden(self, piece: Piece | None) -> Sequence[tuple[str, int]]:
         """What looks like a key."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from ..schema.graph import Graph
+from ..schema.graph import Graph, strongly_connected
 from ..schema.relation import Relation
 
 
@@ -74,13 +74,13 @@ def can_be_emptied(graph: Graph, relation: Relation) -> bool:
 
 
 def _grouped(going: Collection[str], stuck: Collection[Relation]) -> list[tuple[str, ...]]:
-    """Tables that stuck relations join stand together."""
-    group_of = {name: {name} for name in going}
+    """Tables that stuck relations join in a circle stand together."""
+    pointed: dict[str, set[str]] = {name: set() for name in going}
     for relation in stuck:
-        joined = group_of[relation.source] | group_of[relation.target]
-        for name in joined:
-            group_of[name] = joined
-    return list({tuple(sorted(group)): None for group in group_of.values()})
+        pointed[relation.source].add(relation.target)
+    circles = strongly_connected({name: sorted(targets) for name, targets in pointed.items()})
+    group_of = {name: tuple(sorted(circle)) for circle in circles for name in circle}
+    return list({group_of[name]: None for name in going})
 
 
 def _sorted(

@@ -103,17 +103,29 @@ class Graph:
             name: sorted({r.target for r in self._from[name] if not r.is_generic} - {name})
             for name in sorted(self.tables)
         }
-        return _strongly_connected(targets)
+        return strongly_connected(targets)
 
     @cached_property
     def load_order(self) -> list[Table]:
-        """The tables, pointed-at ones first where such an order exists; multi-table parents come
-        before their children always."""
+        """The tables, pointed-at ones first where such an order exists, and in a circle those that
+        are required to be pointed at; multi-table parents come before their children always."""
         order: list[Table] = []
         for circle in self.circles:
-            by_depth = sorted(circle, key=lambda name: (len(self.ancestors(name)), name))
-            order.extend(self.tables[name] for name in by_depth)
+            for inner in self._by_need(circle):
+                by_depth = sorted(inner, key=lambda name: (len(self.ancestors(name)), name))
+                order.extend(self.tables[name] for name in by_depth)
         return order
+
+    def _by_need(self, circle: Sequence[str]) -> list[tuple[str, ...]]:
+        """The circle without the pointers that may be empty."""
+        needed = {
+            name: sorted(
+                {r.target for r in self._from[name] if r.is_parent or not _may_be_empty(r)}
+                & set(circle) - {name}
+            )
+            for name in circle
+        }
+        return strongly_connected(needed)
 
     @cached_property
     def circle_of(self) -> dict[str, int]:
@@ -127,7 +139,11 @@ class Graph:
         return self.circle_of[relation.source] == self.circle_of[relation.target]
 
 
-def _strongly_connected(targets: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+def _may_be_empty(relation: Relation) -> bool:
+    return relation.is_generic or relation.is_nullable
+
+
+def strongly_connected(targets: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
     """Tarjan's algorithm without recursion: components, pointed-at ones first."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
