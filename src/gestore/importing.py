@@ -19,7 +19,7 @@ from .archive.reader import ArchiveReader, Lot
 from .archive.storage import read_text, write_text
 from .archive.values import TimeZones
 from .arrivals import Arrivals, FileCounts
-from .database.beside import beside
+from .database.beside import InEachOthersWay, beside
 from .database.insert import Writer
 from .database.migrations import migration_state
 from .database.select import Reader
@@ -194,7 +194,7 @@ def _run(
 ) -> ImportReport:
     try:
         return _Import(graph, archive, options, progress, loads_ahead=True).run()
-    except GuessedWrong:
+    except (GuessedWrong, InEachOthersWay):
         # Something is not as it nearly always is: all is asked before anything is loaded.
         return _Import(graph, archive, options, progress).run()
 
@@ -435,31 +435,30 @@ class _Import:
                 yield None
                 return
             ground = examiner.ground
+            reader, writer = Reader(carrier.other, self.graph), Writer(carrier.other, self.graph)
             ahead = Ahead(
                 ground,
                 self.writer,
                 carrier,
                 self.spool,
-                Writer(carrier.other, self.graph).enforced,
+                writer.enforced,
                 partial(draw_beside, self.writer, ground.result, carrier),
                 is_first_time=not self.recalled,
             )
-            with self.target.read_by(Reader(carrier.other, self.graph)):
+            with self.target.asked_by(reader, writer):
                 yield ahead
             self.loaded_ahead = ahead.finish()
 
     def _may_load_ahead(self) -> bool:
-        """Whether many rows come that can be checked without trying them, into constraints that
-        wait, and nobody but us has a say about the connection."""
+        """Whether many rows come, into constraints that can wait, over a connection that is ours
+        alone."""
+        tables = self.manifest.tables
         return (
             self.loads_ahead
             and self.manifest.row_count >= LOADS_AHEAD_FROM
-            and not any(
-                table.needs_asking or self.rewriting.has(table)
-                for table in map(self.graph.tables.get, self.manifest.tables)
-                if table is not None
+            and not self.writer.cannot_defer(
+                relation for relation in self.graph.relations if relation.source in tables
             )
-            and not self.writer.cannot_defer(self.graph.relations)
         )
 
     def _examine(self, keymap: KeyMap) -> Examination:

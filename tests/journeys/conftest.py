@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import DEFAULT_DB_ALIAS
 
+from gestore import importing
 from tests.zoo.emptying import emptied
 
 
@@ -22,3 +23,9 @@ def _django_db_helper(
     aliases = marker.kwargs.get("databases", [DEFAULT_DB_ALIAS])
     with django_db_blocker.unblock(), emptied(*aliases):
         yield
+
+
+@pytest.fixture(autouse=True)
+def loads_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What many rows are worth, the few of a test are worth: a session that loads meanwhile."""
+    monkeypatch.setattr(importing, "LOADS_AHEAD_FROM", 0)

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import Error, connections
+from django.db import Error, OperationalError, connections
 
 from .dialects import dialect_of
 from .sessions import driver_error, is_plain
@@ -24,6 +24,10 @@ _Answer = TypeVar("_Answer")
 
 # Packed lots take memory, and more of them save no time.
 _MOST_PENDING = 3
+
+
+class InEachOthersWay(Exception):
+    """What was asked waits for what is being loaded: it has to be the one after the other."""
 
 
 @contextmanager
@@ -38,6 +42,11 @@ def beside(connection: BaseDatabaseWrapper) -> Iterator[Beside | None]:
     found = Beside(connection, other)
     try:
         yield found
+    except OperationalError as error:
+        found.cancel()
+        if dialect_of(other).is_lock_timeout(error):
+            raise InEachOthersWay from error
+        raise
     except BaseException:
         found.cancel()
         raise

@@ -121,8 +121,8 @@ class Dialect(Protocol):
         might not see every row, or where one cannot write while another reads."""
 
     def begin_beside(self, settings: Mapping[str, str]) -> None:
-        """Make this session one that only reads, for as long as it takes, beside one that
-        loads."""
+        """Make this session one that asks and tries, for as long as it takes, beside one that
+        loads, for which it never waits long."""
 
     def enforced(self, table: Table) -> set[tuple[str, ...]]:
         """The sets of columns, sorted by name, that a whole and immediate unique index is of."""

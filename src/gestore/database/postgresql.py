@@ -90,12 +90,8 @@ class PostgreSQLDialect(GenericDialect):
             return Lent(cursor.fetchone()[0], settings)
 
     def begin_beside(self, settings: Mapping[str, str]) -> None:
-        own = {
-            # What it wrote would wait for the other session, which waits for it.
-            "default_transaction_read_only": "on",
-            "statement_timeout": "0",
-            "jit": "off",
-        }
+        # Where it tries rows it could wait for the other session, which waits for it.
+        own = {"lock_timeout": "5s", "statement_timeout": "0", "jit": "off"}
         with self.connection.cursor() as cursor:
             for name, value in {**settings, **own}.items():
                 cursor.execute("SELECT set_config(%s, %s, false)", (name, value))

@@ -20,13 +20,14 @@ class Target:
         self._writer = writer
 
     @contextmanager
-    def read_by(self, reader: Reader) -> Iterator[None]:
-        """Inside, another reader answers."""
-        own, self._reader = self._reader, reader
+    def asked_by(self, reader: Reader, writer: Writer) -> Iterator[None]:
+        """Inside, others ask and try."""
+        own = self._reader, self._writer
+        self._reader, self._writer = reader, writer
         try:
             yield
         finally:
-            self._reader = own
+            self._reader, self._writer = own
 
     def matching(
         self, table: Table, names: Sequence[str], values: Sequence[Value]
