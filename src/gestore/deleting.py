@@ -392,7 +392,8 @@ class _Deletion:
                 sweep = None
                 if is_free and not self.options.commit_every:
                     going, changed = owned_keys(planned.walked), planned.removal.changed
-                    sweep = sweep_of(removing, going, changed, self.progress)
+                    kept = written is not None or self.options.with_files
+                    sweep = sweep_of(removing, going, changed, self.progress, kept=kept)
                 if not self._is_readable or (sweep is None and written is None):
                     self._note_rows(planned, removing)
             if packing is not None and written is not None:

@@ -24,6 +24,7 @@ from .removing import Gone, Removing, changed_since
 from .rows import Key, key_text
 from .schema.on_delete import values_left
 from .schema.relation import Relation
+from .schema.table import Column, Table
 from .walk.closure import Closure
 from .walk.keys import KeySet, empty_keys
 
@@ -35,13 +36,15 @@ class Doubt(Exception):
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """What is to go and to change, by keys, and by what it is known to be unchanged. `digests` has
-    those of each batch, where only rows can tell; `values` what relations could point at that do
-    not point at keys."""
+    those of each batch, where only rows can tell, of all columns if rows are `kept` somewhere, else
+    of those that say whose they are; `values` what relations could point at that do not point at
+    keys."""
 
     removing: Removing
     going: Mapping[str, KeySet]
     changed: Mapping[Relation, KeySet]
     moment: Moment
+    kept: bool
     digests: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     values: Mapping[Relation, KeySet] = field(default_factory=dict)
 
@@ -58,6 +61,8 @@ def sweep_of(
     going: Mapping[str, KeySet],
     changed: Mapping[Relation, KeySet],
     progress: Progress,
+    *,
+    kept: bool,
 ) -> Sweep | None:
     """What a sweep needs to know, asked in the snapshot of the archive; None where the careful way
     is the only one."""
@@ -67,7 +72,7 @@ def sweep_of(
     if removing.order.emptied and not moment.by_rows:
         # A row whose pointer was emptied first would look changed.
         return None
-    sweep = Sweep(removing, going, changed, moment)
+    sweep = Sweep(removing, going, changed, moment, kept)
     try:
         with _task(progress if moment.by_rows else Silence(), "Noting", sweep.total):
             return replace(
@@ -180,10 +185,25 @@ def _digests(sweep: Sweep, name: str, progress: Progress) -> list[bytes]:
     if not sweep.moment.by_rows:
         return []
     table, found = sweep.removing.graph.tables[name], []
+    columns = _telling(sweep, table)
     for keys in _rows_touched(sweep, name):
-        found.append(sweep.removing.remover.digests(table, keys, locked=False))
+        found.append(sweep.removing.remover.digests(table, columns, keys, locked=False))
         progress.advance(len(keys))
     return found
+
+
+def _telling(sweep: Sweep, table: Table) -> Sequence[Column]:
+    """The columns whose values must be what they were: of rows that nobody keeps, those by which
+    they were found, and by which others are."""
+    if sweep.kept:
+        return table.columns
+    graph = sweep.removing.graph
+    names = {*table.key_names}
+    for relation in graph.pointing_from(table.name):
+        names |= {*relation.columns, relation.content_type}
+    for relation in graph.pointing_at(table.name):
+        names |= {*relation.target_columns}
+    return [column for column in table.columns if column.name in names]
 
 
 def _compare(sweep: Sweep) -> None:
@@ -193,9 +213,9 @@ def _compare(sweep: Sweep) -> None:
     for name in _touched(sweep):
         table = removing.graph.tables[name]
         if sweep.moment.by_rows:
-            noted = iter(sweep.digests[name])
+            noted, columns = iter(sweep.digests[name]), _telling(sweep, table)
             for keys in _rows_touched(sweep, name):
-                now = removing.remover.digests(table, keys, locked=True)
+                now = removing.remover.digests(table, columns, keys, locked=True)
                 _is_so(bool(now) and now == next(noted), f"rows of {table.label} changed")
         else:
             for keys in _rows_changed(sweep, name):

@@ -31,7 +31,7 @@ def test_digest_tells_every_change_of_a_row(reader: Reader, vendor: str) -> None
     table = reader.graph.table(zoo.Binaries._meta.label)
 
     def digest(*keys: Any) -> bytes:
-        return remover.digests(table, list(keys), locked=True)
+        return remover.digests(table, table.columns, list(keys), locked=True)
 
     seen = set()
     with transaction.atomic():

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from django.db import connections, models
 from django.test import override_settings
+from django.utils.duration import duration_iso_string
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -576,7 +577,10 @@ def test_a_column_at_a_time_is_written_as_its_values_are(label: str, data: st.Da
     assert [str(text) for text in texts_of(column)(drawn)] == expected
 
 
-@given(value=st.floats(allow_nan=False, allow_infinity=False), places=st.integers(0, 6))
+@given(
+    value=st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
+    places=st.integers(0, 6),
+)
 def test_decimals_of_floats_are_those_that_django_makes(value: float, places: int) -> None:
     import decimal
 
@@ -588,6 +592,17 @@ def test_decimals_of_floats_are_those_that_django_makes(value: float, places: in
     exact = decimal.Context(prec=15).create_decimal_from_float(value)
     meant = exact.quantize(Decimal(1).scaleb(-places), context=decimal.Context(prec=digits))
     assert found == f'"{meant}"'
+
+
+@given(value=st.timedeltas())
+def test_durations_are_those_that_django_writes(value: timedelta) -> None:
+    microseconds = value // timedelta(microseconds=1)
+    try:
+        (found,) = raw_texts.durations([microseconds])
+    except ValueError:
+        assert abs(value.days) >= 999_999_998
+        return
+    assert found == to_json(duration_iso_string(value))
 
 
 @pytest.mark.parametrize(
@@ -602,7 +617,10 @@ def test_decimals_of_floats_are_those_that_django_makes(value: float, places: in
         (raw_texts.booleans, [2]),
         (raw_texts.booleans, ["true"]),
         (raw_texts.naive_moments_in_utc, ["2024-01-01 00:00:00"]),
-        (raw_texts.decimals_of_floats(5, 2), [1]),
+        (raw_texts.decimals_of_floats(5, 2), [1234]),
+        (raw_texts.decimals_of_floats(5, 2), ["1"]),
+        (raw_texts.durations, ["P0DT00H00M01S"]),
+        (raw_texts.durations, [10**6 * 86_400 * 999_999_999]),
         (raw_texts.decimals_of_floats(5, 2), [1234.5]),
         (raw_texts.decimals_of_floats(5, 2), [0.125]),
         (raw_texts.decimals_of_floats(5, 2), [1e-7]),

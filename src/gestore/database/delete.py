@@ -56,10 +56,12 @@ class Remover:
         unchanged = self.dialect.unchanged(moment, table) if moment is not None else ""
         return Condition(f"{where.sql} AND {unchanged}", where.parameters) if unchanged else where
 
-    def digests(self, table: Table, keys: Sequence[Key], *, locked: bool) -> bytes:
+    def digests(
+        self, table: Table, columns: Sequence[Column], keys: Sequence[Key], *, locked: bool
+    ) -> bytes:
         """One digest of all the rows, their order and their number."""
         where = self._reader.among(table, table.key_names, keys)
-        found = self.dialect.row_digests(table, where, locked=locked)
+        found = self.dialect.row_digests(table, columns, where, locked=locked)
         if len(found) != len(keys) or b"" in found:
             return b""
         return blake2b(b"".join(found), digest_size=16).digest()

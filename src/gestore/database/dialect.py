@@ -277,7 +277,9 @@ class Dialect(Protocol):
         """SQL that is true of no row that came or changed since the moment; "" where that is not
         for a row to say. Of others it may be false, too."""
 
-    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
+    def row_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
+    ) -> list[bytes]:
         """A digest of each row, ordered by key; of databases that tell `by_rows` alone."""
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:

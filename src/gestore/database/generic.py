@@ -250,7 +250,9 @@ class GenericDialect:
     def unchanged(self, moment: Moment, table: Table) -> str:
         return ""
 
-    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
+    def row_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
+    ) -> list[bytes]:
         raise NotImplementedError
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:

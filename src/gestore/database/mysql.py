@@ -32,6 +32,7 @@ from .generic import (
 )
 from .raw_texts import (
     booleans,
+    durations,
     naive_moments_in_utc,
     of_texts,
     uuids_of_digits,
@@ -119,6 +120,8 @@ class MySQLDialect(GenericDialect):
         if column.kind is Kind.UUID:
             is_native = self.connection.features.has_native_uuid_field
             return of_texts(uuids_with_hyphens if is_native else uuids_of_digits)
+        if column.kind is Kind.DURATION:
+            return durations
         return booleans if column.kind is Kind.BOOLEAN else None
 
     def cannot_defer(
@@ -277,12 +280,14 @@ class MySQLDialect(GenericDialect):
         if table.is_auto_key and self.highest_key(table) < key:
             bump(key)
 
-    def row_digests(self, table: Table, where: Condition, *, locked: bool) -> list[bytes]:
-        """MD5 of all values, each with its length before it: no two rows are one text. Where values
+    def row_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
+    ) -> list[bytes]:
+        """MD5 of the values, each with its length before it: no two rows are one text. Where values
         of different character sets cannot stand in one, the server says so."""
         name = quoted(self.connection, table.db_table)
-        columns = [f"{name}.{quoted(self.connection, c.db_name)}" for c in table.columns]
-        texts = ", ".join(f"IFNULL(CONCAT(LENGTH({c}), ':', {c}), '-')" for c in columns)
+        names = [f"{name}.{quoted(self.connection, c.db_name)}" for c in columns]
+        texts = ", ".join(f"IFNULL(CONCAT(LENGTH({c}), ':', {c}), '-')" for c in names)
         keys = ", ".join(f"{name}.{quoted(self.connection, c.db_name)}" for c in table.key_columns)
         with self.connection.cursor() as cursor:
             cursor.execute(

@@ -29,6 +29,7 @@ from .raw_texts import (
     booleans,
     days,
     decimals_of_floats,
+    durations,
     moments_in_utc,
     of_texts,
     uuids_of_digits,
@@ -230,6 +231,7 @@ class SQLiteDialect(GenericDialect):
 
 _RAW_TEXTS: dict[Kind, RawTexts] = {
     Kind.DATE: of_texts(days),
+    Kind.DURATION: durations,
     Kind.UUID: of_texts(uuids_of_digits),
     Kind.BOOLEAN: booleans,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import json
 import os
@@ -368,6 +369,8 @@ def translated(
 
     `interrupted` says what Ctrl-C has left behind.
     """
+    # What Django and the project have loaded stays: no need to look for circles in it each time.
+    gc.freeze()
     try:
         if report:
             check_report(report)
@@ -386,6 +389,8 @@ def translated(
         if str(error):
             message = f"Interrupted. {error}"
         raise CommandError(message, returncode=_INTERRUPTED) from error
+    finally:
+        gc.unfreeze()
 
 
 def _with_hint(error: GestoreError) -> str:
