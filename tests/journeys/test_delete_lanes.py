@@ -65,7 +65,7 @@ def archive(tmp_path: Path) -> str:
     return str(tmp_path / "gone.jsonl")
 
 
-def no_sweep(*args: Any) -> None:
+def no_sweep(*args: Any, kept: bool) -> None:
     """In place of `sweep_of`: the careful way."""
 
 
@@ -502,5 +502,6 @@ def test_value_that_nobody_archived_is_no_matter(
     meanwhile.append(touch)
     report = delete_objects([customer.reference], DeleteOptions(is_unarchived=True))
     assert (report.is_finished, len(lanes.ends)) == (True, 1)
-    assert lanes.ends != ["fast"]
+    # Where rows tell of themselves, only what says whose they are is asked of them.
+    assert (lanes.ends == ["fast"]) is (connections["default"].vendor == "mysql")
     assert not zoo.Customer.objects.exists()
