@@ -40,11 +40,12 @@ from .exporting import installed_libraries
 from .external import ExternalRows
 from .keeping import Keeper, Keeping
 from .load.ahead import Ahead, GuessedWrong, LoadedAhead
+from .load.circles import Circles, check_circles
 from .load.conflicts import Examiner
 from .load.decoding import Decoding, SourceRow
 from .load.keymap import KeyMap, derived_places
 from .load.leavings import Leavings
-from .load.loader import Loaded, Loader, check_circles
+from .load.loader import Loaded, Loader
 from .load.meeting import Fates, Ground
 from .load.renames import Renames
 from .load.resolutions import Resolutions
@@ -260,6 +261,7 @@ class _Import:
         self.spool: Spool | None = None
         self.loaded_ahead: LoadedAhead | None = None
         self.loads_ahead = loads_ahead
+        self.circles = Circles((), (), ())
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
@@ -278,6 +280,8 @@ class _Import:
             self._arriving(),
             loading(self.connection, keep=not self.options.dry_run, name=self._turn(memory)),
         ):
+            cannot_defer = self.writer.cannot_defer(self.graph.relations)
+            self.circles = Circles.of(self.graph, cannot_defer)
             keymap = self._resolve_external()
             self.rewriting = Rewriting(self.graph, keymap, self._rewriters())
             self.leavings = Leavings(self.graph)
@@ -417,8 +421,9 @@ class _Import:
             return examiner.examine(self._counted_rows())
         if ahead is None:
             self.spool.begin()
+        packing = self.writer if ahead is None else ahead.packing
         together = Together(
-            examiner.ground, self.target, self.writer, self.rewriting, self.spool, ahead
+            examiner.ground, self.target, packing, self.rewriting, self.spool, ahead
         )
         return examiner.examine_lots(self._counted_lots(), together, self.spool, ahead)
 
@@ -438,7 +443,9 @@ class _Import:
             reader, writer = Reader(carrier.other, self.graph), Writer(carrier.other, self.graph)
             ahead = Ahead(
                 ground,
+                self.circles,
                 self.writer,
+                writer,
                 carrier,
                 self.spool,
                 writer.enforced,
@@ -450,15 +457,12 @@ class _Import:
             self.loaded_ahead = ahead.finish()
 
     def _may_load_ahead(self) -> bool:
-        """Whether many rows come, into constraints that can wait, over a connection that is ours
-        alone."""
-        tables = self.manifest.tables
+        """Whether many rows come, all of which can go in in their order, over a connection that is
+        ours alone."""
         return (
             self.loads_ahead
             and self.manifest.row_count >= LOADS_AHEAD_FROM
-            and not self.writer.cannot_defer(
-                relation for relation in self.graph.relations if relation.source in tables
-            )
+            and not any(relation.source in self.manifest.tables for relation in self.circles.stuck)
         )
 
     def _examine(self, keymap: KeyMap) -> Examination:

@@ -1,7 +1,6 @@
 """Do rows that are loaded while others are being examined end as they would one after the other?
 
-On PostgreSQL, where one session reads what another has not committed. Everywhere else nothing is
-loaded before everything was examined.
+Not on SQLite, which has one writer: there nothing is loaded before everything was examined.
 """
 
 import os
@@ -35,7 +34,7 @@ from tests.zoo.inserting import inserting
 pytestmark = [
     pytest.mark.django_db(databases=["default", "target"], transaction=True),
     pytest.mark.skipif(
-        connections["target"].vendor != "postgresql", reason="where reading waits for no writer"
+        connections["target"].vendor == "sqlite", reason="reading waits for its one writer"
     ),
 ]
 
@@ -206,7 +205,7 @@ def test_taken_value_is_found_by_the_database_and_named(archive: str) -> None:
         found = outcome(archive)
     assert found == expected
     assert "key-conflict" in str(expected)
-    assert any("duplicate key" in error for error in errors)
+    assert any("duplicate" in error.lower() for error in errors)
     assert compare.difference(before, dump("target")) == []
 
 
@@ -220,22 +219,19 @@ def _order(inserter: Any) -> Any:
 
 def test_row_that_somebody_is_writing(archive: str) -> None:
     """It waits for whoever was first, and then it is a conflict like any other."""
-    import psycopg
-
-    settings_dict = connections["target"].settings_dict
-    with psycopg.connect(
-        host=settings_dict["HOST"],
-        port=settings_dict["PORT"] or None,
-        user=settings_dict["USER"],
-        password=settings_dict["PASSWORD"],
-        dbname=settings_dict["NAME"],
-    ) as other:
-        other.execute("INSERT INTO zoo_customer (id, name) VALUES (1, 'somebody')")
+    other = connections["target"].copy()
+    other.inc_thread_sharing()
+    other.set_autocommit(False)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("INSERT INTO zoo_customer (id, name) VALUES (1, 'somebody')")
         timer = threading.Timer(1, other.commit)
         timer.start()
         with pytest.raises(gestore.Refused) as refusal:
             load(archive)
         timer.join()
+    finally:
+        other.close()
     assert [finding.subject for finding in refusal.value.findings] == ["zoo.Customer.1"]
     assert target(zoo.Order).count() == 0
 
@@ -315,6 +311,9 @@ def test_dry_run_leaves_nothing(archive: str) -> None:
     assert count(dump("target")) == 0
 
 
+@pytest.mark.skipif(
+    connections["target"].vendor != "postgresql", reason="whose keys come from sequences"
+)
 def test_keys_are_nobody_elses_before_they_are_written(archive: str) -> None:
     """A writer who asks the sequence while rows are being loaded is given none of their keys."""
     given: list[int] = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gestore.load.circles import check_circles
 from gestore.load.keymap import KeyMap
-from gestore.load.loader import Loaded, Loader, check_circles
+from gestore.load.loader import Loaded, Loader
 from gestore.load.strategies import Strategy
 from gestore.load.verify import verify
 from gestore.rows import ArchivedRow

@@ -12,7 +12,7 @@ from django.db import OperationalError, connections, transaction
 import gestore
 from demoapp.models import Book
 from gestore.errors import DatabaseFailed, LoadFailed, SnapshotError
-from gestore.load.loader import check_circles
+from gestore.load.circles import check_circles
 from gestore.schema.introspect import build_graph
 
 from .conftest import BOOK

@@ -1,4 +1,4 @@
-"""How does a session load while another one asks? On PostgreSQL, where reading waits for no writer.
+"""How does a session load while another one asks? On servers where reading waits for no writer.
 
 Whoever asks by the database's alias asks over the other session meanwhile; the loading one is in
 the hands of a thread, which does one thing after the other.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import Error, OperationalError, connections
 
 from .dialects import dialect_of
-from .sessions import driver_error, is_plain
+from .sessions import is_plain
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -55,7 +55,7 @@ def beside(connection: BaseDatabaseWrapper) -> Iterator[Beside | None]:
 
 
 def _another(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper | None:
-    if connection.vendor != "postgresql" or not is_plain(connection):
+    if not is_plain(connection):
         return None
     settings = dialect_of(connection).session_settings()
     if settings is None:
@@ -137,10 +137,10 @@ class Beside:
 
     def cancel(self) -> None:
         """Have the server give up what it is doing: nobody waits for it any more."""
-        driver: Any = self.connection.connection
-        with suppress(Error, OSError, driver_error()):
-            if self._pending:
-                driver.cancel()
+        if self._pending:
+            # Whatever the driver says to that: the thread is waited for in any case.
+            with suppress(Exception):
+                dialect_of(self.connection).stop(self.other)
 
     def close(self) -> None:
         """Have the connection back."""

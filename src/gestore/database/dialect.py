@@ -124,6 +124,10 @@ class Dialect(Protocol):
         """Make this session one that asks and tries, for as long as it takes, beside one that
         loads, for which it never waits long."""
 
+    def stop(self, other: BaseDatabaseWrapper) -> None:
+        """Have the server give up what this session, in another thread, has it do. `other` is one
+        that is idle."""
+
     def enforced(self, table: Table) -> set[tuple[str, ...]]:
         """The sets of columns, sorted by name, that a whole and immediate unique index is of."""
 
@@ -259,6 +263,9 @@ class Dialect(Protocol):
 
     def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
         """Let the next key the database gives lie above `key`; never back."""
+
+    def make_room_ahead(self, table: Table, key: int) -> None:
+        """`make_room`, just before a row is written under that key."""
 
     def last_key(self, table: Table) -> int:
         """The highest number that the table's integer key can hold."""

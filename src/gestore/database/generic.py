@@ -72,6 +72,12 @@ class GenericDialect:
     def begin_beside(self, settings: Mapping[str, str]) -> None:
         raise NotImplementedError("No other session reads beside one that loads.")
 
+    def make_room_ahead(self, table: Table, key: int) -> None:
+        pass
+
+    def stop(self, other: BaseDatabaseWrapper) -> None:
+        pass
+
     def enforced(self, table: Table) -> set[tuple[str, ...]]:
         return set()
 

@@ -96,8 +96,8 @@ class Writer:
         self.dialect.insert_packed(table, columns, packed)
 
     def make_room_unguarded(self, table: Table, key: int) -> None:
-        """`make_room` of a database that needs no row to try."""
-        self.dialect.make_room(table, key, _bump_nothing)
+        """`make_room` for rows that are just about to be written."""
+        self.dialect.make_room_ahead(table, key)
 
     def enforced(self, table: Table) -> set[tuple[str, ...]]:
         """The sets of columns, sorted, in which the database itself lets no two rows be equal, as
@@ -294,7 +294,3 @@ class Writer:
         if place not in self._adapters:
             self._adapters[place] = self.dialect.adapt(column)
         return self._adapters[place]
-
-
-def _bump_nothing(key: int) -> None:
-    raise NotImplementedError("A row would be needed.")

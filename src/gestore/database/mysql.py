@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import UUIDField
 
@@ -38,6 +38,9 @@ from .raw_texts import (
     uuids_of_digits,
     uuids_with_hyphens,
 )
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 _NULL = b"NULL"
 # Characters that hardly any text has; none of them is escaped.
@@ -123,6 +126,49 @@ class MySQLDialect(GenericDialect):
         if column.kind is Kind.DURATION:
             return durations
         return booleans if column.kind is Kind.BOOLEAN else None
+
+    def session_settings(self) -> Mapping[str, str] | None:
+        with self.connection.cursor() as cursor:
+            # Other engines know no transactions, and what is written there is seen at once.
+            cursor.execute(
+                "SELECT count(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+                " AND TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'"
+            )
+            if cursor.fetchone()[0]:
+                return None
+            cursor.execute("SELECT @@sql_mode, @@time_zone, @@unique_checks")
+            sql_mode, time_zone, has_checks = cursor.fetchone()
+        # Without them what is taken may go in.
+        return {"sql_mode": sql_mode, "time_zone": time_zone} if has_checks else None
+
+    def begin_beside(self, settings: Mapping[str, str]) -> None:
+        with self.connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute(f"SET SESSION {name} = %s", (value,))
+            # Where it tries rows it could wait for the other session, which waits for it.
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 5")
+
+    def stop(self, other: BaseDatabaseWrapper) -> None:
+        with other.cursor() as cursor:
+            cursor.execute(f"KILL QUERY {int(self.connection.connection.thread_id())}")
+
+    def enforced(self, table: Table) -> set[tuple[str, ...]]:
+        by_name = {column.db_name: column.name for column in table.columns}
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS"
+                " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND NON_UNIQUE = 0"
+                " ORDER BY INDEX_NAME",
+                (table.db_table,),
+            )
+            rows = cursor.fetchall()
+        found = set()
+        for _, group in groupby(rows, key=lambda row: row[0]):
+            parts = [(name, length) for _, name, length in group]
+            # An index of the first characters says nothing of the whole.
+            if all(length is None for _, length in parts):
+                found.add(tuple(sorted(by_name.get(name, "") for name, _ in parts)))
+        return found
 
     def cannot_defer(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
@@ -31,6 +31,9 @@ from .dialect import (
 )
 from .generic import GenericDialect, constraint_of, replaced
 from .row_sql import ColumnType, in_order, row_statements
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 # The types that arrays of keys are sent as; of others the column's own type.
 _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
@@ -520,6 +523,12 @@ class PostgreSQLDialect(GenericDialect):
     def make_room(self, table: Table, key: int, bump: Callable[[int], None]) -> None:
         if table.is_auto_key:
             self._advance(table, key)
+
+    def make_room_ahead(self, table: Table, key: int) -> None:
+        self._advance(table, key)
+
+    def stop(self, other: BaseDatabaseWrapper) -> None:
+        self.connection.connection.cancel()
 
     def advance_sequence(self, table: Table) -> None:
         self._advance(table, 0)

@@ -212,7 +212,7 @@ class Sessions:
             driver: Any = connection.connection
             if driver is not None:
                 # Nobody waits for its answer any more.
-                with suppress(Error, OSError, driver_error()):
+                with suppress(Error, OSError, _driver_error()):
                     driver.cancel()
         self._threads.shutdown(wait=True)
         for connection in self._connections:
@@ -226,7 +226,7 @@ class Sessions:
         return [connection for connection in self._connections if connection not in idle]
 
 
-def driver_error() -> type[Exception]:
+def _driver_error() -> type[Exception]:
     """What the driver itself raises, past Django."""
     from psycopg import Error as DriverError
 

@@ -23,6 +23,7 @@ from ..schema.policy import Policy
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import KeySet, empty_keys
+from .circles import Circles
 from .keymap import Place
 from .meeting import Ground, whole_sets
 from .packed import PackedColumns, Packing
@@ -52,7 +53,7 @@ class Carrier(Protocol):
         """Wait until all is done; whether all was."""
 
 
-class AheadStore(Packing, Protocol):
+class AheadStore(Protocol):
     """Writes rows at the hands of a `Carrier`, where a failure leaves the transaction unusable."""
 
     def insert_unguarded(
@@ -92,14 +93,16 @@ class _Stage:
 
 
 class Ahead:
-    """Loads lots of one examination ahead. `enforced` says which columns together the database
-    keeps unique; `draw` draws so many keys for a table, if there is room for them. At the
-    `is_first_time` of an archive its rows are hardly here."""
+    """Loads lots of one examination ahead, which `packing` packs. `enforced` says which columns
+    together the database keeps unique; `draw` draws so many keys for a table, if there is room for
+    them. At the `is_first_time` of an archive its rows are hardly here."""
 
     def __init__(
         self,
         ground: Ground,
+        circles: Circles,
         store: AheadStore,
+        packing: Packing,
         carrier: Carrier,
         spool: Spool,
         enforced: Callable[[Table], set[tuple[str, ...]]],
@@ -108,10 +111,12 @@ class Ahead:
         is_first_time: bool,
     ) -> None:
         self._of = ground
+        self._circles = circles
         self._graph = ground.graph
         self._keymap = ground.keymap
         self._as_drawn = ground.keymap.with_drawn()
         self._store = store
+        self.packing = packing
         self._carrier = carrier
         self._spool = spool
         self._enforced = enforced
@@ -162,10 +167,19 @@ class Ahead:
             return False
         return self._knows(table, self._pointed(table, raw))
 
+    def is_filled_later(self, table: Table) -> bool:
+        """Whether lots of the table are wanted once more when all rows are in: in the spool."""
+        return bool(self._circles.late_names(table))
+
     def take(self, lot: PackedLot) -> None:
-        """Load a lot that is ready."""
+        """Load a lot that is ready; it is the last one in the spool if it is filled later."""
         table = self._graph.tables[lot.table]
-        piece = self._spool.keep_hidden(lot.hidden)
+        if self.is_filled_later(table):
+            number = len(self._spool) - 1
+            piece = self._spool.hidden_piece(number)
+            self._loaded.numbers.add(number)
+        else:
+            piece = self._spool.keep_hidden(lot.hidden)
         self._load(table, lot, frozenset(self._pointed(table, lot.raw)), piece)
         self._go_on()
 
@@ -250,6 +264,11 @@ class Ahead:
 
     def _knows(self, table: Table, pointed: Iterable[Place]) -> bool:
         """Whether it is known what becomes of a lot's keys, and of those it points at."""
+        if any(
+            self._circles.waits(relation) and not self._is_whole(relation)
+            for relation in self._graph.pointing_from(table.name)
+        ):
+            return False
         own = (table.name, table.key_names)
         return (not self._keymap.may_change(own) or self._knows_own(table)) and all(
             self._is_known(place)
@@ -305,7 +324,14 @@ class Ahead:
     def _load(
         self, table: Table, lot: PackedLot, pointed: Iterable[Place], hidden: Piece | None
     ) -> None:
-        columns = PackedColumns(self._graph, self._of.decoding, self._as_drawn, lot, self._store)
+        columns = PackedColumns(
+            self._graph,
+            self._of.decoding,
+            self._as_drawn,
+            lot,
+            self.packing,
+            self._circles.late_names(table),
+        )
         try:
             packed = columns.packed()
         except LoadFailed as error:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Protocol
 
-from ..errors import Finding, Severity
+from ..errors import Finding
 from ..rows import ArchivedRow, Key, Value
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Table
 from ..walk.keys import KeySet, empty_keys
 from .ahead import LoadedAhead
+from .circles import Circles
 from .decoding import Decoding, SourceRow, row_batches
 from .packed import PackedColumns
 from .rewriting import Rewriting, Suspects
@@ -95,11 +96,7 @@ class Loader:
         self._translation = Translation(graph, decoding, keymap, rewriting)
         self._suspects = Suspects(graph, keymap, rewriting or Rewriting(graph, keymap))
         self._loaded = Loaded()
-        immediate = store.cannot_defer(graph.relations)
-        self._immediate = [r for r in graph.relations if r.name in immediate]
-        circular = [r for r in self._immediate if graph.is_circular(r)]
-        self._late = [r for r in circular if r.is_nullable]
-        self._stuck = stuck(graph, circular)
+        self._circles = Circles.of(graph, store.cannot_defer(graph.relations))
 
     def load(
         self,
@@ -116,7 +113,9 @@ class Loader:
                 self._load_rows(rows(), advance)
             else:
                 self._load_spool(spool, ahead or LoadedAhead(), advance)
-            if any(relation.source in self._loaded.keys_by_table for relation in self._late):
+            if any(
+                relation.source in self._loaded.keys_by_table for relation in self._circles.late
+            ):
                 if spool is None:
                     self._fill_late(rows())
                 else:
@@ -149,7 +148,7 @@ class Loader:
         table = self._graph.tables[lot.table]
         if len(self._examination.keymap):
             self._suspects.watch_found(lot.hidden)
-        columns = self._packed(lot, self._late_names(table))
+        columns = self._packed(lot, self._circles.late_names(table))
         self._store.insert_packed(table, columns.written, columns.packed(), columns.keys)
         if columns.keys_stay() and self._are_all_loaded(table):
             self._note_all(table, lot.count)
@@ -248,11 +247,11 @@ class Loader:
         verdicts = self._examination.verdicts
         is_stuck = any(
             relation.source in verdicts and verdicts[relation.source].loaded_count
-            for relation in self._stuck
+            for relation in self._circles.stuck
         )
         # An overridden row may get the value that others point at only when they are in.
         is_late = self._examination.has_overrides or not self._examination.is_in_order
-        return is_stuck or bool(self._immediate and is_late)
+        return is_stuck or bool(self._circles.immediate and is_late)
 
     def _those(
         self, rows: Iterable[ArchivedRow], is_wanted: Callable[[SourceRow], bool]
@@ -270,7 +269,7 @@ class Loader:
         if len(self._examination.keymap):
             for row in rows:
                 self._suspects.watch(table, row.values)
-        late = self._late_names(table)
+        late = self._circles.late_names(table)
         translated = [(row, self._translation.values(row)) for row in rows]
         by_columns = groupby(translated, key=lambda pair: _written_names(pair[0]))
         for names, group in by_columns:
@@ -307,7 +306,7 @@ class Loader:
 
     def _fill_spooled(self, spool: Spool) -> None:
         """The pointers that had to wait for their rows, of what the spool has."""
-        tables = {relation.source for relation in self._late}
+        tables = {relation.source for relation in self._circles.late}
         for number in range(len(spool)):
             if spool.table(number) not in tables:
                 continue
@@ -319,7 +318,7 @@ class Loader:
 
     def _fill_packed(self, lot: PackedLot) -> None:
         table, columns = self._graph.tables[lot.table], self._packed(lot)
-        names = self._late_names(table)
+        names = self._circles.late_names(table)
         values = zip(*map(columns.values, names), strict=True)
         filled = [
             (key, found)
@@ -329,20 +328,15 @@ class Loader:
         if filled:
             self._store.fill(table, [table.column(name) for name in names], filled)
 
-    def _late_names(self, table: Table) -> list[str]:
-        """The columns that are filled when all rows are in."""
-        names = (n for r in self._late if r.source == table.name for n in r.columns)
-        return list(dict.fromkeys(names))
-
     def _fill_late(self, rows: Iterable[ArchivedRow]) -> None:
         """The pointers that had to wait for their rows."""
-        tables = {relation.source for relation in self._late}
+        tables = {relation.source for relation in self._circles.late}
         # The original's documents have through rows in those of other tables.
         is_nested = self._decoding.manifest.format_version == 1
         of_them = (r for r in rows if is_nested or self._graph.table(r.model).name in tables)
         waiting = self._those(of_them, self._examination.is_loaded)
         for table, group in groupby(waiting, key=lambda row: row.table):
-            names = self._late_names(table)
+            names = self._circles.late_names(table)
             columns = [table.column(name) for name in names]
             for batch in row_batches(group):
                 values = [self._translation.values(row) for row in batch]
@@ -353,36 +347,6 @@ class Loader:
                 ]
                 if filled:
                     self._store.fill(table, columns, filled)
-
-
-def stuck(graph: Graph, circular: Sequence[Relation]) -> list[Relation]:
-    """The required pointers of these that cannot be followed, even when those that may be empty
-    are filled later: they stand in a circle of their own, or against the order of loading."""
-    place = {table.name: number for number, table in enumerate(graph.load_order)}
-    return [r for r in circular if not r.is_nullable and place[r.target] >= place[r.source]]
-
-
-def check_circles(
-    graph: Graph, immediate: set[str], tables: Iterable[str], *, can_go_unchecked: bool
-) -> Iterator[Finding]:
-    """A circle of required pointers that the database checks row by row cannot be loaded."""
-    if can_go_unchecked:
-        return
-    present = set(tables)
-    for relation in graph.relations:
-        if (
-            relation.name in immediate
-            and relation.source in present
-            and graph.is_circular(relation)
-            and not relation.is_nullable
-        ):
-            yield Finding(
-                "immediate-circle",
-                Severity.ERROR,
-                relation.name,
-                "is required, stands in a circle, and its constraint cannot be deferred.",
-                "Make the constraint DEFERRABLE in the database.",
-            )
 
 
 def _names(row: SourceRow) -> frozenset[str]:

@@ -180,7 +180,8 @@ class Together:
         raw = {name: columns.raw[name] for name, column in plan.columns.items() if column.is_raw}
         done = PackedLot(plan.table.name, len(keys), raw, packed, self._hidden(plan, columns))
         is_now = ahead is not None and (is_left or ahead.is_ready(plan.table, keys, raw))
-        if not is_now and not self._spool.put_packed(done):
+        is_spooled = ahead is None or not is_now or ahead.is_filled_later(plan.table)
+        if is_spooled and not self._spool.put_packed(done):
             return set(new)
         decided.note(verdict, lot)
         if ahead is not None:
