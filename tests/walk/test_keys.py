@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 import tempfile
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -231,13 +233,21 @@ def test_full_disk_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys_module, "SPILL_BYTES", 0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    gc.collect()
-    descriptors = len([*Path("/dev/fd").iterdir()])
     keys = IntegerKeys()
     for start in range(5):
         keys.add(range(start, 1_000, 5))
     assert list(tmp_path.iterdir()) == []
     assert len(keys) == 1_000
+    assert _open_in(tmp_path)
     del keys
     gc.collect()
-    assert len([*Path("/dev/fd").iterdir()]) == descriptors
+    assert not _open_in(tmp_path)
+
+
+def _open_in(folder: Path) -> list[str]:
+    """The files of the folder that this process has open, removed or not."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(os.readlink(descriptor))
+    return [name for name in found if name.startswith(f"{folder}/")]
