@@ -26,7 +26,7 @@ pytestmark = [
 # Twenty on a server, unless somebody is in a hurry: each takes a process of its own.
 _ON_A_SERVER = int(os.environ.get("GESTORE_TEST_KILLS", "20"))
 KILLS = {"sqlite": 2, "postgresql": _ON_A_SERVER, "mysql": _ON_A_SERVER}
-STEPS = ("--commit-every", "3", "--sleep", "6")
+STEPS = ("--commit-every", "3", "--sleep", "12")
 ARCHIVE = "zoo.jsonl"
 
 

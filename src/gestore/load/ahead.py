@@ -199,16 +199,16 @@ class Ahead:
 
     def finish(self) -> LoadedAhead:
         """What is loaded, when all was examined; `GuessedWrong` where it is not as it should be."""
-        is_done = self._carrier.wait()
+        if not self._carrier.wait():
+            raise GuessedWrong
         if self._is_refused():
             return LoadedAhead()
-        if not self._loaded.counts and is_done:
+        if not self._loaded.counts:
             self._keymap.undraw()
             return self._loaded
         promised = self._promised.items()
         if not (
-            is_done
-            and self._goes_on()
+            self._goes_on()
             and self._of.result.is_settled
             and all(self._keymap.change_count(place) == count for place, count in promised)
         ):
