@@ -25,10 +25,15 @@ def unindexed(
     """A warning for each relation that points at one of the tables from a large one, and whose
     columns no index begins with."""
     relations = {relation: None for name in names for relation in graph.pointing_at(name)}
+    tables = {graph.tables[relation.source].db_table for relation in relations}
+    # Of indexes of the usual kind, at once; what else there may be is asked where there is none.
+    usual = dialect_of(connection).leading_columns(tables)
     # None for a small table: what it has for indexes is not asked, which takes long.
     first_columns: dict[str, set[str] | None] = {}
     for relation in relations:
         table = graph.tables[relation.source]
+        if any((table.db_table, name) in usual for name in _columns(relation, table)):
+            continue
         if table.name not in first_columns:
             is_large = _is_large(connection, table)
             first_columns[table.name] = _first_columns(connection, table) if is_large else None
