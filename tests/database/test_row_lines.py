@@ -594,6 +594,16 @@ def test_decimals_of_floats_are_those_that_django_makes(value: float, places: in
     assert found == f'"{meant}"'
 
 
+@given(values=st.lists(st.datetimes(), min_size=1, max_size=4), separator=st.sampled_from(" T"))
+def test_moments_in_utc_are_those_that_python_writes(
+    values: list[datetime], separator: str
+) -> None:
+    texts = [value.isoformat(separator) for value in values]
+    texts[0] = texts[0] if "." in texts[0] else f"{texts[0]}.000000"
+    found = list(raw_texts.of_texts(raw_texts.moments_in_utc)(texts))
+    assert found == [f'"{value.isoformat()}+00:00"' for value in values]
+
+
 @given(value=st.timedeltas())
 def test_durations_are_those_that_django_writes(value: timedelta) -> None:
     microseconds = value // timedelta(microseconds=1)

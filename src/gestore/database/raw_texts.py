@@ -22,6 +22,9 @@ _Write: TypeAlias = "Callable[[list[str]], Sequence[str]]"
 _MOST_DAYS = 999_999_998
 _DIGITS = re.compile("[0-9a-f]*")
 _LONG = re.compile("[0-9.]{17}")
+_MOMENTS = re.compile(
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.][0-9]{6})?\n)*"
+)
 _POINT = re.compile("[0-9][.][0-9]")
 _ENDLESS = re.compile("[0-9]{255}")
 _UUIDS = re.compile("(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})*")
@@ -46,6 +49,10 @@ def of_texts(write: _Write) -> Callable[[Sequence[Value]], Iterable[object]]:
 def moments_in_utc(texts: list[str]) -> Sequence[str]:
     """Moments without an offset, which are in UTC."""
     moments = [*map(datetime.fromisoformat, texts)]
+    joined = "\n".join(texts)
+    if ".000000" not in joined and _MOMENTS.fullmatch(f"{joined}\n") is not None:
+        # As Python writes them, but for the blank.
+        return ('"' + joined.replace(" ", "T").replace("\n", '+00:00"\n"') + '+00:00"').split("\n")
     if any(moment.tzinfo is not None for moment in moments):
         raise ValueError
     return [f'"{moment.isoformat()}+00:00"' for moment in moments]
