@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
@@ -261,7 +261,6 @@ class _Import:
         self.spool: Spool | None = None
         self.loaded_ahead: LoadedAhead | None = None
         self.loads_ahead = loads_ahead
-        self.circles = Circles((), (), ())
         self.findings = Findings()
         self.recalled: dict[str, KeySet] = {}
         self.fates: Fates = {}
@@ -280,8 +279,6 @@ class _Import:
             self._arriving(),
             loading(self.connection, keep=not self.options.dry_run, name=self._turn(memory)),
         ):
-            cannot_defer = self.writer.cannot_defer(self.graph.relations)
-            self.circles = Circles.of(self.graph, cannot_defer)
             keymap = self._resolve_external()
             self.rewriting = Rewriting(self.graph, keymap, self._rewriters())
             self.leavings = Leavings(self.graph)
@@ -299,6 +296,11 @@ class _Import:
                     self.archive.name, examination, loaded, self._written_files()
                 )
         return self._report(examination, loaded, number, files)
+
+    @cached_property
+    def circles(self) -> Circles:
+        """What the database says of circles, asked over the connection that loads."""
+        return Circles.of(self.graph, self.writer.cannot_defer(self.graph.relations))
 
     def _turn(self, memory: Memory) -> str:
         """Whose turn it is: two imports of one archive have one name."""
@@ -419,8 +421,7 @@ class _Import:
     def _examined(self, examiner: Examiner, ahead: Ahead | None) -> Examination:
         if self.spool is None:
             return examiner.examine(self._counted_rows())
-        if ahead is None:
-            self.spool.begin()
+        self.spool.begin()
         packing = self.writer if ahead is None else ahead.packing
         together = Together(
             examiner.ground, self.target, packing, self.rewriting, self.spool, ahead
@@ -434,7 +435,6 @@ class _Import:
         if self.spool is None or not self._may_load_ahead():
             yield None
             return
-        self.spool.begin()
         with beside(self.connection) as carrier:
             if carrier is None:
                 yield None
@@ -448,7 +448,6 @@ class _Import:
                 writer,
                 carrier,
                 self.spool,
-                writer.enforced,
                 partial(draw_beside, self.writer, ground.result, carrier),
                 is_first_time=not self.recalled,
             )
@@ -477,7 +476,7 @@ class _Import:
         self.findings.extend(
             check_circles(
                 self.graph,
-                self.writer.cannot_defer(self.graph.relations),
+                {relation.name for relation in self.circles.immediate},
                 examination.verdicts,
                 can_go_unchecked=self.connection.vendor == "mysql",
             )
@@ -539,7 +538,9 @@ class _Import:
 
     def _load(self, examination: Examination) -> Loaded:
         self.progress.begin("Loading", examination.loaded_count)
-        loader = Loader(self.graph, self.decoding, examination, self.writer, self.rewriting)
+        loader = Loader(
+            self.graph, self.decoding, examination, self.writer, self.circles, self.rewriting
+        )
         loaded = loader.load(self._rows, self.progress.advance, self.spool, self.loaded_ahead)
         self.progress.end()
         self.findings.extend(loader.suspects())

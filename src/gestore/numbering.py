@@ -43,8 +43,9 @@ def draw_keys(graph: Graph, writer: Writer, examination: Examination) -> None:
     """Draw the new keys: after every check, before the first row is written. Before that the
     database is kept from giving to others the keys under which rows are loaded as they are."""
     for name, top in examination.tops.items():
-        (sample,) = made_up(graph.tables[name], [top])
-        writer.make_room(graph.tables[name], _top(graph.tables[name], examination), sample)
+        table = graph.tables[name]
+        (sample,) = made_up(table, [top])
+        writer.make_room(table, _top(table, examination), sample)
     for place, count in examination.keymap.fresh_counts().items():
         if not examination.keymap.is_drawn(place):
             _draw(graph.tables[place[0]], count, writer.reserve, examination)

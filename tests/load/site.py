@@ -6,7 +6,7 @@ Rows in dictionaries, and the answers that the load asks for: a `RowFinder`, a `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from gestore.archive.manifest import ColumnEntry, ExternalRow, Manifest, TableEntry
 from gestore.archive.values import TimeZones
+from gestore.load.circles import Circles
 from gestore.load.conflicts import Examiner
 from gestore.load.decoding import Decoding
 from gestore.load.keymap import KeyMap
@@ -136,8 +137,8 @@ class Site:
             ):
                 raise Refusal(f"{relation.name} points at nothing.")
 
-    def cannot_defer(self, relations: Iterable[Relation]) -> set[str]:
-        return {relation.name for relation in relations if relation.name in self.immediate}
+    def circles(self, graph: Graph) -> Circles:
+        return Circles.of(graph, self.immediate)
 
     @contextmanager
     def unchecked(self) -> Iterator[None]:
@@ -276,5 +277,7 @@ class Trip:
         examination = self.examine()
         assert list(examination.findings) == []
         assert not self.examiner.has_missing
-        loader = Loader(self.graph, self.decoding, examination, self.site)
+        loader = Loader(
+            self.graph, self.decoding, examination, self.site, self.site.circles(self.graph)
+        )
         return loader.load(lambda: iter(self.rows), lambda count: None)

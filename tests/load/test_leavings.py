@@ -89,7 +89,8 @@ def test_pointer_follows_a_new_key() -> None:
     assert list(examination.findings) == []
     trip.keymap.draw_integers(("zoo.doomed", ("id",)), lambda count: range(90, 90 + count))
     trip.keymap.use_drawn()
-    Loader(GRAPH, trip.decoding, examination, site).load(lambda: iter(trip.rows), lambda n: None)
+    loader = Loader(GRAPH, trip.decoding, examination, site, site.circles(GRAPH))
+    loader.load(lambda: iter(trip.rows), lambda n: None)
     assert site.row("zoo.SetNullPointer", 1)["doomed"] == 90
 
 

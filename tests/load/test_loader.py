@@ -38,7 +38,7 @@ def test_rows_go_in_by_table_and_in_batches() -> None:
     trip = Trip([*tags, MENAGERIE])
     advanced: list[int] = []
     examination = trip.examine()
-    loaded = Loader(GRAPH, trip.decoding, examination, trip.site).load(
+    loaded = Loader(GRAPH, trip.decoding, examination, trip.site, trip.site.circles(GRAPH)).load(
         lambda: iter(trip.rows), advanced.append
     )
     assert trip.site.inserted == [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import Error, OperationalError, connections
 
 from .dialects import dialect_of
-from .sessions import is_plain
+from .sessions import copied, is_plain
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -60,11 +60,7 @@ def _another(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper | None:
     settings = dialect_of(connection).session_settings()
     if settings is None:
         return None
-    own: Any = connection
-    other: BaseDatabaseWrapper = own.copy()
-    other.execute_wrappers = connection.execute_wrappers
-    if not connection.force_debug_cursor:
-        other.queries_log = deque(maxlen=0)
+    other = copied(connection)
     try:
         other.set_autocommit(True)
         dialect_of(other).begin_beside(settings)

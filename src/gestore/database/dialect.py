@@ -128,8 +128,8 @@ class Dialect(Protocol):
         """Have the server give up what this session, in another thread, has it do. `other` is one
         that is idle."""
 
-    def enforced(self, table: Table) -> set[tuple[str, ...]]:
-        """The sets of columns, sorted by name, that a whole and immediate unique index is of."""
+    def unique_columns(self, table: Table) -> Iterable[Sequence[str]]:
+        """The columns, by their names in the database, of each whole and immediate unique index."""
 
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

@@ -78,8 +78,8 @@ class GenericDialect:
     def stop(self, other: BaseDatabaseWrapper) -> None:
         pass
 
-    def enforced(self, table: Table) -> set[tuple[str, ...]]:
-        return set()
+    def unique_columns(self, table: Table) -> Iterable[Sequence[str]]:
+        return ()
 
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

@@ -99,10 +99,12 @@ class Writer:
         """`make_room` for rows that are just about to be written."""
         self.dialect.make_room_ahead(table, key)
 
-    def enforced(self, table: Table) -> set[tuple[str, ...]]:
-        """The sets of columns, sorted, in which the database itself lets no two rows be equal, as
-        they come."""
-        return self.dialect.enforced(table)
+    def enforced(self, table: Table) -> set[frozenset[str]]:
+        """The sets of columns in which the database itself lets no two rows be equal, as they
+        come."""
+        names = {column.db_name: column.name for column in table.columns}
+        unique = self.dialect.unique_columns(table)
+        return {frozenset(names.get(name, "") for name in found) for found in unique}
 
     def is_far(self, table: Table, key: int) -> bool:
         """Whether a key is so high that it would leave half of the keys to nobody."""

@@ -152,8 +152,7 @@ class MySQLDialect(GenericDialect):
         with other.cursor() as cursor:
             cursor.execute(f"KILL QUERY {int(self.connection.connection.thread_id())}")
 
-    def enforced(self, table: Table) -> set[tuple[str, ...]]:
-        by_name = {column.db_name: column.name for column in table.columns}
+    def unique_columns(self, table: Table) -> Iterable[Sequence[str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS"
@@ -162,13 +161,11 @@ class MySQLDialect(GenericDialect):
                 (table.db_table,),
             )
             rows = cursor.fetchall()
-        found = set()
         for _, group in groupby(rows, key=lambda row: row[0]):
             parts = [(name, length) for _, name, length in group]
             # An index of the first characters says nothing of the whole.
             if all(length is None for _, length in parts):
-                found.add(tuple(sorted(by_name.get(name, "") for name, _ in parts)))
-        return found
+                yield [name for name, _ in parts]
 
     def cannot_defer(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

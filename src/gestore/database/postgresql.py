@@ -260,8 +260,7 @@ class PostgreSQLDialect(GenericDialect):
             relation.name for relation in relations if _place(relation, graph_tables) in immediate
         }
 
-    def enforced(self, table: Table) -> set[tuple[str, ...]]:
-        by_name = {column.db_name: column.name for column in table.columns}
+    def unique_columns(self, table: Table) -> Iterable[Sequence[str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT array_agg(a.attname::text) FROM pg_index i"
@@ -271,8 +270,7 @@ class PostgreSQLDialect(GenericDialect):
                 " AND i.indnatts = i.indnkeyatts GROUP BY i.indexrelid",
                 (quoted(self.connection, table.db_table),),
             )
-            found = [names for (names,) in cursor.fetchall()]
-        return {tuple(sorted(by_name.get(name, "") for name in names)) for names in found}
+            return [names for (names,) in cursor.fetchall()]
 
     def check_at_once(
         self, relations: Iterable[Relation], graph_tables: Mapping[str, Table]

@@ -82,6 +82,16 @@ def is_plain(connection: BaseDatabaseWrapper) -> bool:
     return type(connection).__module__.startswith("django.")
 
 
+def copied(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """One like it, not open yet, that keeps no log of what it is asked."""
+    own: Any = connection
+    other: BaseDatabaseWrapper = own.copy()
+    other.execute_wrappers = connection.execute_wrappers
+    if not connection.force_debug_cursor:
+        other.queries_log = deque(maxlen=0)
+    return other
+
+
 @contextmanager
 def shared_out(reader: Sharing, count: int, *, is_wanted: bool) -> Iterator[None]:
     """Inside, the reader asks over so many sessions besides its own connection, which see what its
@@ -122,14 +132,10 @@ class Sessions:
 
     def begin(self, lent: Lent, count: int) -> None:
         """Begin to open them; nobody waits."""
-        own: Any = self._reader.connection
         for _ in range(count):
-            connection = own.copy()
+            connection = copied(self._reader.connection)
             # Opened and asked in threads, one after the other; closed by whoever made it.
             connection.inc_thread_sharing()
-            connection.execute_wrappers = own.execute_wrappers
-            if not own.force_debug_cursor:
-                connection.queries_log = deque(maxlen=0)
             self._connections.append(connection)
             self._opening.append(self._threads.submit(self._opened, connection, lent))
         self._count = count

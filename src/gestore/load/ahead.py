@@ -69,6 +69,13 @@ class AheadStore(Protocol):
         """From now on have the pointers of these checked as they come."""
 
 
+class AheadPacking(Packing, Protocol):
+    """Packs columns, and asks, over another session than the store's."""
+
+    def enforced(self, table: Table) -> set[frozenset[str]]:
+        """The sets of columns that the database keeps unique."""
+
+
 @dataclass(slots=True)
 class LoadedAhead:
     """What is loaded already: rows by table, of tables whose keys may be others here the keys, the
@@ -93,19 +100,17 @@ class _Stage:
 
 
 class Ahead:
-    """Loads lots of one examination ahead, which `packing` packs. `enforced` says which columns
-    together the database keeps unique; `draw` draws so many keys for a table, if there is room for
-    them. At the `is_first_time` of an archive its rows are hardly here."""
+    """Loads lots of one examination ahead. `draw` draws so many keys for a table, if there is room
+    for them. At the `is_first_time` of an archive its rows are hardly here."""
 
     def __init__(
         self,
         ground: Ground,
         circles: Circles,
         store: AheadStore,
-        packing: Packing,
+        packing: AheadPacking,
         carrier: Carrier,
         spool: Spool,
-        enforced: Callable[[Table], set[tuple[str, ...]]],
         draw: Callable[[Table, int], None],
         *,
         is_first_time: bool,
@@ -119,7 +124,6 @@ class Ahead:
         self.packing = packing
         self._carrier = carrier
         self._spool = spool
-        self._enforced = enforced
         self._draw = draw
         self._is_first_time = is_first_time
         self._order = {table.name: n for n, table in enumerate(self._graph.load_order)}
@@ -142,8 +146,12 @@ class Ahead:
                 self._pass(self._current)
             self._current = table
 
+    def pointed(self, table: Table, raw: Mapping[str, Sequence[Value]]) -> frozenset[Place]:
+        """Where the keys are from that the rows point at."""
+        return frozenset(self._pointed(table, raw))
+
     def leaves_to_database(
-        self, table: Table, keys: Sequence[Key], raw: Mapping[str, Sequence[Value]]
+        self, table: Table, keys: Sequence[Key], pointed: frozenset[Place]
     ) -> bool:
         """Whether nobody needs to ask if a key or unique value of the rows is taken here: they are
         going to be loaded now, and one that is would be refused."""
@@ -153,25 +161,23 @@ class Ahead:
             and self._stays(table)
             and table.name not in self._halves
             and self._is_guarded(table)
-            and self.is_ready(table, keys, raw)
+            and self.is_ready(table, keys, pointed)
         )
 
-    def is_ready(
-        self, table: Table, keys: Sequence[Key], raw: Mapping[str, Sequence[Value]]
-    ) -> bool:
+    def is_ready(self, table: Table, keys: Sequence[Key], pointed: frozenset[Place]) -> bool:
         """Whether rows that are decided, or will hardly be others, can be loaded now."""
         if not self._goes_on() or self._stage(table).waiting:
             return False
         is_number = table.is_auto_key and isinstance(keys, array)
         if is_number and self._store.is_far(table, max(cast("Sequence[int]", keys))):
             return False
-        return self._knows(table, self._pointed(table, raw))
+        return self._knows(table, pointed)
 
     def is_filled_later(self, table: Table) -> bool:
         """Whether lots of the table are wanted once more when all rows are in: in the spool."""
         return bool(self._circles.late_names(table))
 
-    def take(self, lot: PackedLot) -> None:
+    def take(self, lot: PackedLot, pointed: frozenset[Place]) -> None:
         """Load a lot that is ready; it is the last one in the spool if it is filled later."""
         table = self._graph.tables[lot.table]
         if self.is_filled_later(table):
@@ -180,15 +186,14 @@ class Ahead:
             self._loaded.numbers.add(number)
         else:
             piece = self._spool.keep_hidden(lot.hidden)
-        self._load(table, lot, frozenset(self._pointed(table, lot.raw)), piece)
+        self._load(table, lot, pointed, piece)
         self._go_on()
 
-    def wait(self, lot: PackedLot) -> None:
+    def put_off(self, lot: PackedLot, pointed: frozenset[Place]) -> None:
         """The last lot in the spool is to be loaded, and not ready yet."""
         if self._goes_on():
-            table = self._graph.tables[lot.table]
-            pointed = frozenset(self._pointed(table, lot.raw))
-            self._stage(table).waiting.append((len(self._spool) - 1, pointed))
+            stage = self._stage(self._graph.tables[lot.table])
+            stage.waiting.append((len(self._spool) - 1, pointed))
             self._go_on()
 
     def leave(self, table: Table) -> None:
@@ -223,11 +228,15 @@ class Ahead:
     def _goes_on(self) -> bool:
         if self._carrier.has_failed:
             raise GuessedWrong
-        is_off = self._is_refused() or not self._of.result.is_in_order or self._of.is_put_off
-        if is_off and not self._is_off and self._loaded.counts and not self._is_refused():
-            # All of it would be taken back in the end.
-            raise GuessedWrong
-        self._is_off |= is_off
+        if self._is_off:
+            return False
+        if self._is_refused():
+            self._is_off = True
+        elif not self._of.result.is_in_order or self._of.is_put_off:
+            if self._loaded.counts:
+                # All of it would be taken back in the end.
+                raise GuessedWrong
+            self._is_off = True
         return not self._is_off
 
     def _stage(self, table: Table) -> _Stage:
@@ -246,13 +255,12 @@ class Ahead:
     def _is_guarded(self, table: Table) -> bool:
         """Whether the database itself refuses a row whose key or unique value is taken."""
         if table.name not in self._guarded:
-            wanted = {table.key_names, *(unique.columns for unique in whole_sets(table))}
-            found = self._enforced(table)
-            self._guarded[table.name] = {tuple(sorted(names)) for names in wanted} <= found
+            wanted = [table.key_names, *(unique.columns for unique in whole_sets(table))]
+            found = self.packing.enforced(table)
+            self._guarded[table.name] = {*map(frozenset, wanted)} <= found
         return self._guarded[table.name]
 
     def _pointed(self, table: Table, raw: Mapping[str, Sequence[Value]]) -> Iterator[Place]:
-        """Where the keys are from that the rows point at."""
         for relation in self._graph.pointing_from(table.name):
             if not relation.is_generic:
                 yield relation.target, relation.target_columns

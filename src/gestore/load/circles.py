@@ -20,18 +20,18 @@ class Circles:
     immediate: Sequence[Relation]
     late: Sequence[Relation]
     stuck: Sequence[Relation]
+    _waiting: frozenset[str]
 
     @classmethod
     def of(cls, graph: Graph, cannot_defer: Collection[str]) -> Circles:
         immediate = [r for r in graph.relations if r.name in cannot_defer]
         circular = [r for r in immediate if graph.is_circular(r)]
         place = {table.name: number for number, table in enumerate(graph.load_order)}
+        late = [r for r in circular if r.is_nullable]
         required = [r for r in circular if not r.is_nullable]
-        return cls(
-            immediate,
-            [r for r in circular if r.is_nullable],
-            [r for r in required if place[r.target] >= place[r.source]],
-        )
+        stuck = [r for r in required if place[r.target] >= place[r.source]]
+        waiting = {r.name for r in immediate} - {r.name for r in late}
+        return cls(immediate, late, stuck, frozenset(waiting))
 
     def late_names(self, table: Table) -> list[str]:
         """The columns of a table that are filled when all rows are in."""
@@ -40,7 +40,7 @@ class Circles:
 
     def waits(self, relation: Relation) -> bool:
         """Whether what the relation points at has to be in before the row."""
-        return relation in self.immediate and relation not in self.late
+        return relation.name in self._waiting
 
 
 def check_circles(

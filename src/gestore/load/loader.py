@@ -15,7 +15,6 @@ from typing import Protocol
 from ..errors import Finding
 from ..rows import ArchivedRow, Key, Value
 from ..schema.graph import Graph
-from ..schema.relation import Relation
 from ..schema.table import Column, Table
 from ..walk.keys import KeySet, empty_keys
 from .ahead import LoadedAhead
@@ -58,8 +57,6 @@ class RowStore(Protocol):
     ) -> None:
         """Give the columns of existing rows these values."""
 
-    def cannot_defer(self, relations: Iterable[Relation]) -> set[str]: ...
-
     def unchecked(self) -> AbstractContextManager[None]: ...
 
 
@@ -86,6 +83,7 @@ class Loader:
         decoding: Decoding,
         examination: Examination,
         store: RowStore,
+        circles: Circles,
         rewriting: Rewriting | None = None,
     ) -> None:
         self._graph = graph
@@ -96,7 +94,7 @@ class Loader:
         self._translation = Translation(graph, decoding, keymap, rewriting)
         self._suspects = Suspects(graph, keymap, rewriting or Rewriting(graph, keymap))
         self._loaded = Loaded()
-        self._circles = Circles.of(graph, store.cannot_defer(graph.relations))
+        self._circles = circles
 
     def load(
         self,

@@ -172,20 +172,21 @@ class Together:
         if len(new) != len(keys):
             return set(new)
         self._of.pointers.read_columns(plan.table, columns)
-        ahead = self._ahead
-        is_left = ahead is not None and ahead.leaves_to_database(plan.table, keys, columns.raw)
+        ahead, table = self._ahead, plan.table
+        pointed = ahead.pointed(table, columns.raw) if ahead is not None else frozenset()
+        is_left = ahead is not None and ahead.leaves_to_database(table, keys, pointed)
         decided = _Decision(plan, self._of, self._finder, columns, keys, is_left=is_left)
         if not decided.is_plain():
             return set(new)
         raw = {name: columns.raw[name] for name, column in plan.columns.items() if column.is_raw}
-        done = PackedLot(plan.table.name, len(keys), raw, packed, self._hidden(plan, columns))
-        is_now = ahead is not None and (is_left or ahead.is_ready(plan.table, keys, raw))
-        is_spooled = ahead is None or not is_now or ahead.is_filled_later(plan.table)
+        done = PackedLot(table.name, len(keys), raw, packed, self._hidden(plan, columns))
+        is_now = ahead is not None and (is_left or ahead.is_ready(table, keys, pointed))
+        is_spooled = ahead is None or not is_now or ahead.is_filled_later(table)
         if is_spooled and not self._spool.put_packed(done):
             return set(new)
         decided.note(verdict, lot)
         if ahead is not None:
-            (ahead.take if is_now else ahead.wait)(done)
+            (ahead.take if is_now else ahead.put_off)(done, pointed)
         return True
 
     def _packed(self, plan: _Plan, columns: _Lot) -> dict[str, Sequence[Value]] | None:

@@ -370,7 +370,10 @@ def translated(
     `interrupted` says what Ctrl-C has left behind.
     """
     # What Django and the project have loaded stays: no need to look for circles in it each time.
-    gc.freeze()
+    # Where somebody has said so of their process already, it is theirs to say.
+    is_ours = not gc.get_freeze_count()
+    if is_ours:
+        gc.freeze()
     try:
         if report:
             check_report(report)
@@ -390,7 +393,8 @@ def translated(
             message = f"Interrupted. {error}"
         raise CommandError(message, returncode=_INTERRUPTED) from error
     finally:
-        gc.unfreeze()
+        if is_ours:
+            gc.unfreeze()
 
 
 def _with_hint(error: GestoreError) -> str:
