@@ -7,6 +7,7 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS
 
 from gestore import importing
+from tests.journeys.trips import one_after_the_other
 from tests.zoo.emptying import emptied
 
 
@@ -22,6 +23,13 @@ def _django_db_helper(
     marker = request.node.get_closest_marker("django_db")
     aliases = marker.kwargs.get("databases", [DEFAULT_DB_ALIAS])
     with django_db_blocker.unblock(), emptied(*aliases):
+        yield
+
+
+@pytest.fixture
+def in_two_steps() -> Iterator[None]:
+    """Between the check and the load there is a moment: nothing is loaded ahead."""
+    with one_after_the_other():
         yield
 
 

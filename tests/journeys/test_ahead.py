@@ -4,7 +4,6 @@ Not on SQLite, which has one writer: there nothing is loaded before everything w
 """
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 
 import gestore
 import gestore.models
-from gestore import Strategy, importing
+from gestore import Strategy
 from gestore.database.beside import Beside
 from gestore.load.ahead import Ahead
-from tests.journeys.test_random_conflicts import Encounter, encounters
-from tests.journeys.test_random_graphs import put
-from tests.journeys.trips import count, dump, export, load
+from gestore.progress import Silence
+from tests.journeys.test_random_conflicts import Encounter, encountered, encounters
+from tests.journeys.trips import count, dump, export, load, one_after_the_other, outcome
 from tests.zoo import compare, rows
 from tests.zoo import models as zoo
 from tests.zoo.emptying import empty
@@ -39,12 +38,6 @@ pytestmark = [
 ]
 
 MANY = 3_000
-
-
-@contextmanager
-def one_after_the_other() -> Iterator[None]:
-    with mock.patch.object(importing, "LOADS_AHEAD_FROM", 1 << 60):
-        yield
 
 
 @contextmanager
@@ -80,15 +73,6 @@ def failing() -> Iterator[list[str]]:
         yield errors
 
 
-def outcome(archive: str, **options: Any) -> Any:
-    try:
-        return load(archive, **options).as_json() | {"import": 0}
-    except gestore.Refused as refusal:
-        return str(refusal), [finding.as_json() for finding in refusal.findings]
-    except gestore.GestoreError as error:
-        return type(error), str(error), error.hint
-
-
 @pytest.fixture
 def archive(tmp_path: Path) -> str:
     """A customer with orders, lines, tags and products."""
@@ -121,12 +105,12 @@ def test_rows_arrive_as_one_after_the_other(strategy: Strategy, archive: str) ->
                 "zoo.Product": Strategy.KEEP,
                 "zoo.Customer": strategy,
             }
-        first = outcome(archive, **options)
+        first = outcome(archive, **options) | {"import": 0}
         lines = sorted(
             target(zoo.OrderLine).values_list("order__placed", "quantity", "product__code")
         )
         number = target_records()
-        again = outcome(archive, **options)
+        again = outcome(archive, **options) | {"import": 0}
         gestore.undo_import(number, database="target")
         left = count(dump("target"))
         empty("target")
@@ -169,27 +153,18 @@ def test_most_is_loaded_ahead(archive: str) -> None:
 )
 @override_settings(GESTORE={"ALLOW_OVERRIDE": True})
 def test_whatever_meets_whatever_ends_alike(encounter: Encounter) -> None:
-    try:
-        put(encounter.there)
-        with tempfile.TemporaryDirectory() as folder:
-            archive = str(Path(folder) / "walk.jsonl")
-            options = gestore.WalkOptions(policies=encounter.policies)
-            gestore.export_objects(["zoo.Menagerie.1"], archive, options)
-            put(encounter.here, "target", encounter.numbers)
-            with one_after_the_other():
-                expected = outcome(archive, dry_run=True, **encounter.options)
-            assert outcome(archive, dry_run=True, **encounter.options) == expected
-            before = dump("target")
-            found = outcome(archive, **encounter.options)
-            if not isinstance(expected, dict):
-                assert found == expected
-                assert compare.difference(before, dump("target")) == []
-                return
-            assert {**found, "dry_run": True} == expected
-            assert count(dump("target")) - count(before) == sum(expected["loaded"].values())
-    finally:
-        empty("default")
-        empty("target")
+    with encountered(encounter) as archive:
+        with one_after_the_other():
+            expected = outcome(archive, dry_run=True, **encounter.options)
+        assert outcome(archive, dry_run=True, **encounter.options) == expected
+        before = dump("target")
+        found = outcome(archive, **encounter.options)
+        if not isinstance(expected, dict):
+            assert found == expected
+            assert compare.difference(before, dump("target")) == []
+            return
+        assert {**found, "import": 0, "dry_run": True} == expected
+        assert count(dump("target")) - count(before) == sum(expected["loaded"].values())
 
 
 # What was taken for granted, and is not so --------------------------------------------------------
@@ -262,26 +237,17 @@ class _Unreachable:
 # Nothing half done --------------------------------------------------------------------------------
 
 
-class _Impatient:
+class _Impatient(Silence):
     """A listener that gives up when half of the archive was examined."""
 
     def __init__(self, error: type[BaseException]) -> None:
         self._error = error
         self._count = 0
 
-    def begin(self, task: str, total: int | None = None) -> None:
-        pass
-
     def advance(self, count: int) -> None:
         self._count += count
         if self._count > MANY / 2:
             raise self._error
-
-    def end(self) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])

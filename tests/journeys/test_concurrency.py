@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connections, models, transaction
 
 import gestore
-from gestore import Strategy, importing
+from gestore import Strategy
 from tests.journeys.trips import count, dump, export, load
 from tests.zoo import compare, rows
 from tests.zoo import models as zoo
@@ -215,12 +215,6 @@ def test_one_archive_many_times_at_once(strategy: Strategy, tmp_path: Path) -> N
 # Between the check and the load ---------------------------------------------------------------
 
 
-@pytest.fixture
-def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the check and the load there is a moment: nothing is loaded ahead."""
-    monkeypatch.setattr(importing, "LOADS_AHEAD_FROM", 1 << 60)
-
-
 class Faster:
     """A progress listener that writes a row, by a connection of its own, whenever a load begins."""
 
@@ -258,7 +252,7 @@ def load_beside(archive: str, faster: Faster, strategy: Strategy) -> gestore.Imp
     return gestore.import_objects(archive, options, progress=faster)
 
 
-@pytest.mark.usefixtures("one_after_the_other")
+@pytest.mark.usefixtures("in_two_steps")
 def test_row_that_came_after_the_check_is_seen_by_the_next(tmp_path: Path) -> None:
     _, archive, _ = tagged(tmp_path)
     faster = Faster(lambda n: zoo.Tag.objects.using("target").create(id=800 + n, label="tag 1"))
@@ -280,7 +274,7 @@ def test_row_that_came_after_the_check_is_seen_by_the_next(tmp_path: Path) -> No
     assert sorted(pairs) == [40, 42, 43, 44, 901]
 
 
-@pytest.mark.usefixtures("one_after_the_other")
+@pytest.mark.usefixtures("in_two_steps")
 def test_key_that_was_taken_after_the_check_is_given_anew(tmp_path: Path) -> None:
     customer, archive, _ = tagged(tmp_path)
 
@@ -294,7 +288,7 @@ def test_key_that_was_taken_after_the_check_is_given_anew(tmp_path: Path) -> Non
     assert target(zoo.Customer).get(name="of many tags").tags.count() == 5
 
 
-@pytest.mark.usefixtures("one_after_the_other")
+@pytest.mark.usefixtures("in_two_steps")
 def test_who_is_overtaken_again_and_again_gives_up_clearly(tmp_path: Path) -> None:
     _, archive, labels = tagged(tmp_path)
     faster = Faster(lambda n: zoo.Tag.objects.using("target").create(id=800 + n, label=labels[n]))

@@ -3,6 +3,8 @@ else's row touched, and does no pointer lead to a stranger?"""
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,19 +77,27 @@ def encounters(draw: st.DrawFn) -> Encounter:
 )
 @override_settings(GESTORE={"ALLOW_OVERRIDE": True})
 def test_nobody_is_harmed(encounter: Encounter) -> None:
+    with encountered(encounter, "walk.json") as archive:
+        _check(encounter, archive)
+
+
+@contextmanager
+def encountered(encounter: Encounter, name: str = "walk.jsonl") -> Iterator[str]:
+    """Inside, both sites have their rows, and the archive is written; afterwards they are empty."""
     try:
         put(encounter.there)
         put(encounter.here, "target", encounter.numbers)
         with tempfile.TemporaryDirectory() as folder:
-            _check(encounter, str(Path(folder) / "walk.json"))
+            archive = str(Path(folder) / name)
+            options = gestore.WalkOptions(policies=encounter.policies)
+            gestore.export_objects(["zoo.Menagerie.1"], archive, options)
+            yield archive
     finally:
         empty("default")
         empty("target")
 
 
 def _check(encounter: Encounter, archive: str) -> None:
-    options = gestore.WalkOptions(policies=encounter.policies)
-    gestore.export_objects(["zoo.Menagerie.1"], archive, options)
     there, before = _dump("default"), _dump("target")
     written = f"{archive}.keys"
     try:

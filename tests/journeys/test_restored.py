@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import gestore
-from gestore import Finding, Policy, Strategy, importing
+from gestore import Finding, Policy, Strategy
 from gestore.deleting import DeleteOptions, delete_objects
 from tests.journeys import archives
 from tests.journeys.key_maps import KeyMap
@@ -495,6 +495,8 @@ def _failing() -> int:
     raise LookupError("there is no fallback")
 
 
+# Rows out of order are examined once more when others were loaded ahead.
+@pytest.mark.usefixtures("in_two_steps")
 def test_function_of_the_project_is_called_once_and_inside_the_transaction(
     archive: str, start: compare.Dump, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,8 +509,6 @@ def test_function_of_the_project_is_called_once_and_inside_the_transaction(
         found.extend({**row, "pk": key} for key in range(10, 60))
 
     archives.edit(archive, many)
-    # Rows out of order are examined once more when others were loaded ahead.
-    monkeypatch.setattr(importing, "LOADS_AHEAD_FROM", 1 << 60)
     called: list[bool] = []
     names = {"IN_TRANSACTION": called, "CONNECTION": connections["default"]}
     with _fallback(monkeypatch, _noted, **names):

@@ -5,7 +5,6 @@ And whatever is unusual about a row leaves its lot to the careful way.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,9 +22,8 @@ from gestore import Policy, Strategy, importing
 from gestore.archive.reader import Lot
 from gestore.load.together import Together
 from tests.journeys import archives
-from tests.journeys.test_random_conflicts import Encounter, encounters
-from tests.journeys.test_random_graphs import put
-from tests.journeys.trips import dump, export, load
+from tests.journeys.test_random_conflicts import Encounter, encountered, encounters
+from tests.journeys.trips import dump, export, load, outcome
 from tests.zoo import compare, rows
 from tests.zoo import models as zoo
 from tests.zoo.emptying import empty
@@ -51,16 +49,6 @@ def watched() -> Iterator[dict[str, bool]]:
 
     with mock.patch.object(Together, "take", watching):
         yield taken
-
-
-def outcome(archive: str, **options: Any) -> Any:
-    """What an import says, whether it ends well or not."""
-    try:
-        return load(archive, **options).as_json()
-    except gestore.Refused as refusal:
-        return str(refusal), [finding.as_json() for finding in refusal.findings]
-    except gestore.GestoreError as error:
-        return type(error), str(error), error.hint
 
 
 def test_zoo_arrives_alike(tmp_path: Path) -> None:
@@ -100,19 +88,10 @@ def _as_stored(using: str) -> dict[str, list[Any]]:
 )
 @override_settings(GESTORE={"ALLOW_OVERRIDE": True})
 def test_whatever_meets_whatever_is_decided_alike(encounter: Encounter) -> None:
-    try:
-        put(encounter.there)
-        put(encounter.here, "target", encounter.numbers)
-        with tempfile.TemporaryDirectory() as folder:
-            archive = str(Path(folder) / "walk.jsonl")
-            options = gestore.WalkOptions(policies=encounter.policies)
-            gestore.export_objects(["zoo.Menagerie.1"], archive, options)
-            with one_by_one():
-                expected = outcome(archive, dry_run=True, **encounter.options)
-            assert outcome(archive, dry_run=True, **encounter.options) == expected
-    finally:
-        empty("default")
-        empty("target")
+    with encountered(encounter) as archive:
+        with one_by_one():
+            expected = outcome(archive, dry_run=True, **encounter.options)
+        assert outcome(archive, dry_run=True, **encounter.options) == expected
 
 
 # What leaves a lot to the careful way -------------------------------------------------------------
