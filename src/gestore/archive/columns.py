@@ -1,18 +1,18 @@
 """How does a batch of rows become lines of an archive, a column at a time?
 
-The lines are those that `encoding.RowEncoder` and `documents.row_text` make of the same rows: what
-is unusual in a column goes through its codec, value by value.
+The lines are those that `encoding.RowEncoder` and `documents.row_text` make of the same rows, but
+for the blanks in JSON columns: what is unusual goes through its column's codec, value by value.
 """
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from json import JSONDecodeError, JSONDecoder
+from functools import cache
+from json import JSONDecoder
 from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any, TypeAlias
@@ -28,10 +28,11 @@ Texts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
 
 NULL = "null"
 _NONE = type(None)
-# A float holds every decimal of 15 digits. Where there may be a longer number, one with an exponent
-# or what is no JSON, `values` looks closer.
-_UNSURE = re.compile(r"[0-9][eE][-+0-9]|[0-9.]{17}|NaN|Infinity")
-_loaded = JSONDecoder().decode
+# A float holds every decimal of 15 digits with an exponent of two. Where there may be a longer
+# number or what is no JSON, `values` looks closer. Digits are looked for as zeros, signs as minus.
+_ALIKE = bytes.maketrans(b"123456789.E+", b"0000000000e-")
+_LONG = (b"0" * 16, b"e000", b"e-000")
+_ENDLESS = (b"NaN", b"Infinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +168,40 @@ def _bytes(values: Sequence[Any]) -> Iterable[object]:
 
 
 def _documents(values: Sequence[Any]) -> Iterable[object]:
-    return map(_document_text, values)
+    if _is_usual("\n".join(values)):
+        return map(_document_text, values)
+    return [
+        _document_text(text) if _is_usual(text) else to_json(encode_json(text)) for text in values
+    ]
+
+
+def _is_usual(texts: str) -> bool:
+    """Whether nothing in JSON texts may be a number, or a word in place of one, that needs care."""
+    data = texts.encode("utf-8", "surrogatepass")
+    alike = data.translate(_ALIKE)
+    return not any(long in alike for long in _LONG) and not any(word in data for word in _ENDLESS)
 
 
 def _document_text(text: str) -> str:
-    """What `values` makes of a column's JSON text, which looks at each number. Short ones need
-    none of its care."""
-    if _UNSURE.search(text) is None:
-        try:
-            value = _loaded(text)
-        except JSONDecodeError:
-            return to_json(encode_json(text))
-        if value is not None and not (type(value) is dict and len(value) == 1):
-            return to_json(value)
-    return to_json(encode_json(text))
+    """A column's JSON text without such numbers: the same value as `values` makes of it, as it
+    stands where that is one line and spells no letter by its number."""
+    try:
+        value = _quick_decode()(text)
+    except (ValueError, RecursionError):
+        return to_json(encode_json(text))
+    if value is None or (type(value) is dict and len(value) == 1):
+        return to_json(encode_json(text))
+    return to_json(value) if "\\u" in text or "\n" in text or "\r" in text else text
+
+
+@cache
+def _quick_decode() -> Callable[[str], Any]:
+    """By msgspec, where it is installed: what it reads, it reads alike."""
+    try:
+        import msgspec
+    except ImportError:
+        return JSONDecoder().decode
+    return msgspec.json.Decoder().decode
 
 
 _USUAL: dict[Kind, tuple[type, Texts]] = {
