@@ -136,6 +136,10 @@ class Dialect(Protocol):
     ) -> None:
         """Until the transaction ends, have deferrable constraints of these checked as rows come."""
 
+    def tuned(self) -> AbstractContextManager[None]:
+        """Have questions with long lists of keys planned as well as this database can; afterwards
+        the session is as it was."""
+
     def begin_snapshot(self) -> None:
         """Make the transaction just begun, before its first query, show one moment; read only
         where the database can promise that."""

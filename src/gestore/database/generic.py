@@ -92,6 +92,10 @@ class GenericDialect:
     def take_snapshot(self, lent: Lent) -> None:
         raise NotImplementedError
 
+    @contextmanager
+    def tuned(self) -> Iterator[None]:
+        yield
+
     def begin_snapshot(self) -> None:
         pass
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from decimal import Decimal
 from functools import cached_property
@@ -46,6 +47,8 @@ _NULL = b"NULL"
 # Characters that hardly any text has; none of them is escaped.
 _BETWEEN = ("\x1f", "\x1e", "\x1d", "\x01")
 _STATEMENT_BYTES = 1 << 20
+# MariaDB makes a table of a list of as many and more, and looks there; 0: it goes by the index.
+_LISTS = "in_predicate_conversion_threshold"
 # Keys left to writers between our look at the counter and our row above it: two statements apart.
 _MARGIN = 1_000
 _WAIT_SECONDS = 60
@@ -55,6 +58,9 @@ _DEADLOCK = 1213
 _LOCK_TIMEOUT = 1205
 _ABOUT_EVERYTHING = frozenset({_LOCK_TIMEOUT, _DEADLOCK, 2006, 2013})
 _DUPLICATE = 1062
+
+
+_HARMLESS = re.compile("[-0-9a-f]*")
 
 
 def _numbers(values: Sequence[int | None]) -> list[bytes]:
@@ -70,6 +76,12 @@ class MySQLDialect(GenericDialect):
         # Written into the statement: the driver would look at each.
         if isinstance(keys, array):
             return Condition(f"{column} IN ({','.join(map(str, keys))})")
+        if leaf.kind is Kind.TEXT and set(map(type, keys)) == {str}:
+            texts: Any = keys
+            # Numbers and UUIDs, as generic keys have them: nothing in them is to be escaped.
+            if _HARMLESS.fullmatch("".join(texts)) is None:
+                return None
+            return Condition(f"""{column} IN ('{"','".join(texts)}')""")
         if not isinstance(keys, PackedUUIDs) or type(leaf.leaf) is not UUIDField:
             return None
         return Condition(f"""{column} IN ('{"','".join(keys.hexes())}')""")
@@ -111,6 +123,24 @@ class MySQLDialect(GenericDialect):
             (level,) = cursor.fetchone()
         return str(level).upper() in ("REPEATABLE-READ", "SERIALIZABLE")
 
+    @contextmanager
+    def tuned(self) -> Iterator[None]:
+        connection: Any = self.connection
+        if not getattr(connection, "mysql_is_mariadb", False):
+            yield
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT @@{_LISTS}")
+            (before,) = cursor.fetchone()
+            cursor.execute(f"SET SESSION {_LISTS} = 0")
+        driver = connection.connection
+        try:
+            yield
+        finally:
+            # Past Django, which asks nothing more after a failure. What was lost needs no more.
+            with suppress(driver.Error):
+                driver.query(f"SET SESSION {_LISTS} = {before}")
+
     def begin_snapshot(self) -> None:
         with self.connection.cursor() as cursor:
             # Ends the empty transaction that Django opened: its isolation level is fixed already.
@@ -145,6 +175,8 @@ class MySQLDialect(GenericDialect):
         with self.connection.cursor() as cursor:
             for name, value in settings.items():
                 cursor.execute(f"SET SESSION {name} = %s", (value,))
+            if getattr(self.connection, "mysql_is_mariadb", False):
+                cursor.execute(f"SET SESSION {_LISTS} = 0")
             # Where it tries rows it could wait for the other session, which waits for it.
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 5")
 

@@ -508,18 +508,24 @@ class Reader:
     def _unresolved_generic(self, relation: Relation, source: Table, where: Condition) -> list[Key]:
         columns = [*source.key_columns, source.column(relation.content_type)]
         columns.append(source.column(relation.columns[0]))
-        wanted: dict[str, dict[Key, list[Key]]] = {}
-        lost: list[Key] = []
+        pointing: dict[Key, list[tuple[Key, Value]]] = {}
         for row in self.select(source, columns, where):
             key, content_type, raw = _key(row[:-2]), row[-2], row[-1]
-            if content_type is None or raw is None:
-                continue
+            if content_type is not None and raw is not None:
+                pointing.setdefault(content_type, []).append((key, raw))
+        wanted: dict[str, dict[Key, list[Key]]] = {}
+        lost: list[Key] = []
+        for content_type, pairs in pointing.items():
             target = self.generic_target(content_type)
-            pointed = self.generic_key(target, raw) if target else None
-            if pointed is None:
-                lost.append(key)
-            else:
-                wanted.setdefault(target, {}).setdefault(pointed, []).append(key)
+            if not target:
+                lost += [key for key, _ in pairs]
+                continue
+            pointed_keys = self.generic_keys(target, [raw for _, raw in pairs])
+            for (key, _), pointed in zip(pairs, pointed_keys, strict=True):
+                if pointed is None:
+                    lost.append(key)
+                else:
+                    wanted.setdefault(target, {}).setdefault(pointed, []).append(key)
         for target, keys_by_pointed in wanted.items():
             names = self.graph.tables[target].key_names
             there = {value for value, _ in self.resolve(target, names, list(keys_by_pointed))}
@@ -537,6 +543,9 @@ class Reader:
         columns = [table.column(name) for name in names]
         if not values:
             return Condition("1 = 0")
+        if _are_uuids(columns, values):
+            uuids: Any = values
+            values = PackedUUIDs.of(uuids)
         if isinstance(values, array | PackedUUIDs) or _are_texts(columns, values):
             packed = self.dialect.among_packed(self.sql(table, names[0]), columns[0], values)
             if packed is not None:
@@ -773,6 +782,11 @@ def _raw_forms(column: Column, keys: Sequence[Key]) -> Sequence[Value]:
 
 def _are_texts(columns: Sequence[Column], values: Sequence[Value]) -> bool:
     return len(columns) == 1 and columns[0].kind is Kind.TEXT and type(values[0]) is str
+
+
+def _are_uuids(columns: Sequence[Column], values: Sequence[Value]) -> bool:
+    is_one = len(columns) == 1 and columns[0].kind is Kind.UUID
+    return is_one and not isinstance(values, PackedUUIDs) and set(map(type, values)) == {UUID}
 
 
 def _dashed(digits: str) -> str:

@@ -24,7 +24,7 @@ def snapshot(connection: BaseDatabaseWrapper) -> Iterator[None]:
     otherwise `SnapshotError`, before any row is read.
     """
     dialect = dialect_of(connection)
-    with quiet(connection), failures(connection, "Nothing was written."):
+    with quiet(connection), failures(connection, "Nothing was written."), dialect.tuned():
         if connection.in_atomic_block:
             if not dialect.is_one_moment():
                 raise SnapshotError(
@@ -46,6 +46,7 @@ def loading(connection: BaseDatabaseWrapper, *, keep: bool, name: str = "") -> I
     with (
         quiet(connection),
         failures(connection, "Everything was rolled back."),
+        dialect.tuned(),
         dialect.in_turn(name) if name else nullcontext(),
         transaction.atomic(using=connection.alias),
     ):

@@ -262,6 +262,9 @@ class Ahead:
 
     def _pointed(self, table: Table, raw: Mapping[str, Sequence[Value]]) -> Iterator[Place]:
         for relation in self._graph.pointing_from(table.name):
+            if relation in self._circles.late:
+                # It is filled when all rows are in.
+                continue
             if not relation.is_generic:
                 yield relation.target, relation.target_columns
                 continue

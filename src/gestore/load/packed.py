@@ -59,9 +59,11 @@ class PackedColumns:
 
     def _packed(self, name: str) -> Sequence[Value]:
         column = self.table.column(name)
-        values, are_texts = self._raw.translated(name)
+        values: Sequence[Value]
         if name in self._empty:
             values, are_texts = [None] * self._lot.count, False
+        else:
+            values, are_texts = self._raw.translated(name)
         if are_texts and not self._packing.takes_texts(column):
             values, are_texts = uuids(values), False
         is_drawn = values is self._lot.raw[name] or Fresh not in {*map(type, values)}
