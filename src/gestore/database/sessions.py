@@ -201,15 +201,16 @@ class Sessions:
     def _answered(
         self, session: _Session, lots: Iterator[Lot], first: Future[Lot | None]
     ) -> Iterator[Lot]:
-        """The first lot was found meanwhile; a question with more of them has its session until
-        they have all been taken."""
+        """The first lot was found meanwhile, and each other one while the one before is looked at;
+        a question with more of them has its session until they have all been taken."""
+        found = first
         try:
-            lot = first.result()
-            while lot is not None:
+            while (lot := found.result()) is not None:
+                found = self._threads.submit(next, lots, None)
                 yield lot
-                lot = next(lots, None)
         finally:
-            self._idle.put(session)
+            # Whoever takes no more leaves it with its last question.
+            found.add_done_callback(lambda _: self._idle.put(session))
 
     def close(self) -> None:
         """End what is still being found, and close the connections."""

@@ -91,12 +91,13 @@ class _Arrivals:
         self.pointers: dict[Relation, KeySet] = {}
 
     def add(self, way: _Way | None, keys: Sequence[Key], lot: Lot | None) -> None:
-        """`lot` is what was read of exactly these rows."""
+        """`keys` are newly taken: they never came before. `lot` is what was read of exactly these
+        rows."""
         if way not in self.lots:
             self.lots[way] = empty_keys(self.table)
-        self.lots[way].take(keys)
+        self.lots[way].extend(keys)
         if lot is None or lot.pointers is None:
-            self.unread.take(keys)
+            self.unread.extend(keys)
         else:
             self.read(lot.pointers)
 
