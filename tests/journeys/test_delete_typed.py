@@ -4,6 +4,7 @@ One clear sentence; and nothing goes before the reference was typed once more.
 """
 
 import fcntl
+import gc
 import io
 import json
 import os
@@ -303,6 +304,7 @@ def at_terminal(answer: bytes, *words: str) -> Seen:
             code = int(end.code or 0)
         finally:
             sys.stdin, sys.stdout, sys.stderr = before
+            gc.unfreeze()
     os.close(ours)
     # What is typed is shown by the terminal, and ends the question's line.
     out = said.getvalue().replace(QUESTION, f"{QUESTION}\n")

@@ -4,6 +4,7 @@ Runs it as `manage.py` does, argument parser, system checks and exit code includ
 process: starting Python and Django anew for each of them would take most of the time.
 """
 
+import gc
 import io
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ def typed(command: str, *words: str, stdin: bytes = b"") -> Seen:
             load_command_class("gestore", command).run_from_argv(["manage.py", command, *words])
         except SystemExit as end:
             code = int(end.code or 0)
+        # A process of its own would have ended.
+        gc.unfreeze()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         payload, said = out.getvalue(), err.getvalue()

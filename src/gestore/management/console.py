@@ -34,10 +34,18 @@ _COLUMNS = 80
 _INTERRUPTED = 130
 
 
-def checks_without_databases(command: BaseCommand, options: Any) -> Any:
-    """A command's `get_check_kwargs`: from 6.1 on Django's checks ask every database, and end in a
-    traceback where one is out of reach. Ours asks the one it needs."""
-    return {"databases": []}
+class GestoreCommand(BaseCommand):
+    """From a command line, a process ends with its command: what was loaded stays until then, and
+    nobody looks for circles in it, not at the end either."""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        gc.freeze()
+        super().run_from_argv(argv)
+
+    def get_check_kwargs(self, options: Any) -> Any:
+        """From 6.1 on Django's checks ask every database, and end in a traceback where one is out
+        of reach. Ours asks the one it needs."""
+        return {"databases": []}
 
 
 # Arguments ----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...batching import BATCH_SECONDS, resume_words
 from ...deleting import (
@@ -24,6 +24,7 @@ from ...resuming import resume_deletion
 from ...schema.policy import Policy
 from ..console import (
     Console,
+    GestoreCommand,
     add_database,
     add_identity,
     add_objects,
@@ -32,7 +33,6 @@ from ..console import (
     add_seals,
     add_walk,
     carried_text,
-    checks_without_databases,
     count_lines,
     file_name,
     files_text,
@@ -46,9 +46,8 @@ from ..console import (
 )
 
 
-class Command(BaseCommand):
+class Command(GestoreCommand):
     help = "Archives objects with everything that belongs to them, removes them, and proves it."
-    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

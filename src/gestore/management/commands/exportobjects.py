@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...archive.encryption import AGE
 from ...archive.writer import Destination, is_archive_name
@@ -18,6 +18,7 @@ from ...keeping import Keeper, Keeping, seals_by_default
 from ...planning import plan_objects
 from ..console import (
     Console,
+    GestoreCommand,
     add_anonymize,
     add_database,
     add_objects,
@@ -26,7 +27,6 @@ from ..console import (
     add_seals,
     add_walk,
     carried_text,
-    checks_without_databases,
     count_lines,
     is_error,
     keeping,
@@ -49,9 +49,8 @@ _FORMS = tuple(
 _TABLES = "csv"
 
 
-class Command(BaseCommand):
+class Command(GestoreCommand):
     help = "Exports objects, with everything in the database that belongs to them, into a file."
-    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

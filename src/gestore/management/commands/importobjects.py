@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...arrivals import FileCounts
 from ...errors import Severity, UsageError
@@ -16,12 +16,12 @@ from ...load.strategies import Strategy
 from ...undoing import UndoPlan, undo_import
 from ..console import (
     Console,
+    GestoreCommand,
     add_archive,
     add_database,
     add_identity,
     add_place,
     add_report,
-    checks_without_databases,
     count_lines,
     file_name,
     files_text,
@@ -38,9 +38,8 @@ _RENEWED = "Gave {} new keys:"
 _RESTORED = "Gave {} that stayed their pointers back:"
 
 
-class Command(BaseCommand):
+class Command(GestoreCommand):
     help = "Imports an archive written by exportobjects: all of it, or nothing."
-    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_archive(parser)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...planning import plan_objects
 from ..console import (
     Console,
+    GestoreCommand,
     add_anonymize,
     add_database,
     add_objects,
     add_report,
     add_walk,
-    checks_without_databases,
     is_error,
     named_objects,
     translated,
@@ -27,9 +27,8 @@ from ..plan_text import plan_dot, plan_json, plan_lines, plan_mermaid
 _FORMATS = {"json": plan_json, "dot": plan_dot, "mermaid": plan_mermaid}
 
 
-class Command(BaseCommand):
+class Command(GestoreCommand):
     help = "Shows what exporting objects would take, what it would leave, and why."
-    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_objects(parser)

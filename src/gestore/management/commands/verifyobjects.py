@@ -5,19 +5,19 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...errors import Findings, Severity
 from ...verifying import VerifyReport, verify_archive
 from ..console import (
     Console,
+    GestoreCommand,
     add_archive,
     add_database,
     add_identity,
     add_place,
     add_report,
     carried_text,
-    checks_without_databases,
     count_lines,
     files_text,
     keeping,
@@ -28,9 +28,8 @@ from ..console import (
 )
 
 
-class Command(BaseCommand):
+class Command(GestoreCommand):
     help = "Reads an archive from end to end; with --compare, holds it against the database."
-    get_check_kwargs = checks_without_databases
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_archive(parser)
