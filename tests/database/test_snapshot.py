@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connections, transaction
@@ -67,6 +68,33 @@ def test_commit_of_another_is_not_seen() -> None:
         assert count_floats() == 1
     assert count_floats() == 2
     assert not connection.in_atomic_block
+
+
+@pytest.mark.usefixtures("menagerie")
+@pytest.mark.parametrize("opened", [snapshot, lambda it: loading(it, keep=False)])
+def test_session_is_tuned_inside_and_as_it_was_afterwards(opened: Any) -> None:
+    connection = connections["default"]
+    if not getattr(connection, "mysql_is_mariadb", False):
+        pytest.skip("asked of MariaDB only")
+
+    def threshold() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@in_predicate_conversion_threshold")
+            return int(cursor.fetchone()[0])
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION in_predicate_conversion_threshold = 777")
+    with opened(connection):
+        assert threshold() == 0
+    assert threshold() == 777
+    # After a failure, too, in a transaction in which Django asks nothing more.
+    with transaction.atomic():
+        failing = loading(connection, keep=False)
+        with pytest.raises(DatabaseFailed), failing, connection.cursor() as cursor:
+            cursor.execute("SELECT nothing")
+        transaction.set_rollback(False)
+        assert threshold() == 777
+        transaction.set_rollback(True)
 
 
 class Meanwhile(Silence):

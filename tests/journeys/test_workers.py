@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from gestore.database.sessions import shared_out
 from gestore.database.transactions import snapshot
 from gestore.errors import DatabaseFailed, UsageError
 from gestore.schema.introspect import build_graph
+from gestore.walk.source import KeySource, Lot
 from tests.zoo import models as zoo
 from tests.zoo import rows
 from tests.zoo.inserting import Placed, Stored, inserting
@@ -143,6 +144,36 @@ def test_workers_see_the_moment_of_the_walk(home: Placed) -> None:
         assert [ask(everyone)()[0] for _ in range(4)] == before
         assert before[0] >= 7_000
     assert not zoo.Floats.objects.exists()
+
+
+@on_postgresql
+@pytest.mark.usefixtures("home")
+def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
+    taken: list[int] = []
+
+    def parts(source: KeySource) -> Iterator[Lot]:
+        for number in range(4):
+            taken.append(number)
+            yield Lot([number])
+
+    def eventually(is_so: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 20
+        while not is_so() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return is_so()
+
+    with snapshot(connections["default"]), shared(2) as reader:
+        sessions = reader.sessions
+        assert sessions is not None
+        assert sessions.ahead == 4
+        for _, lots in sessions.in_turn([("one", parts)]):
+            for number, _ in enumerate(lots, 1):
+                assert eventually(lambda n=number: n == 4 or len(taken) > n)  # type: ignore[misc]
+        # Whoever takes no more gives both sessions back all the same.
+        for _, lots in sessions.in_turn([("one", parts), ("other", parts)]):
+            next(iter(lots))
+            lots.close()  # type: ignore[attr-defined]
+        assert eventually(lambda: sessions._idle.qsize() == 2)
 
 
 # What is refused ----------------------------------------------------------------------------------
