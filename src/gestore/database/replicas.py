@@ -95,12 +95,15 @@ def _postgresql_primary(connection: BaseDatabaseWrapper) -> float | None:
 
 def _postgresql_standby(replica: BaseDatabaseWrapper) -> float | None:
     with replica.cursor() as cursor:
-        # A standby that has streamed, and streams no more, stands still without being behind.
+        # A standby that has streamed, and streams no more, stands still without being behind. One
+        # that streams, and has replayed nothing yet, is behind since it began.
         cursor.execute(
             "SELECT pg_is_in_recovery() AND (pg_last_wal_receive_lsn() IS NULL"
             " OR EXISTS (SELECT 1 FROM pg_stat_wal_receiver)),"
             " CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
-            " ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END"
+            " ELSE extract(epoch FROM clock_timestamp() - coalesce(pg_last_xact_replay_timestamp(),"
+            " CASE WHEN pg_last_wal_receive_lsn() IS NOT NULL THEN pg_postmaster_start_time() END))"
+            " END"
         )
         replicates, seconds = cursor.fetchone()
     return float(seconds or 0) if replicates else None
