@@ -123,6 +123,14 @@ class Pair:
     def write(self) -> None:
         execute(self.primary, "INSERT INTO written VALUES (1)")
 
+    def replayed(self) -> int:
+        """How many standbys have replayed everything: it takes a while until one streams."""
+        with self.primary.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()"
+            )
+            return int(cursor.fetchone()[0])
+
 
 def execute(connection: BaseDatabaseWrapper, sql: str) -> None:
     with connection.cursor() as cursor:
@@ -206,6 +214,7 @@ def _waited_for(pair: Pair) -> None:
     by_primary = lag_reasons(pair.primary, [], 0.3)
     by_standby = lag_reasons(pair.primary, ["target"], 0.3)
     pair.write()
+    assert eventually(pair.replayed, lambda count: count == 1) == 1
     assert eventually(lambda: told(by_primary), lambda found: found == [""]) == [""]
     assert eventually(lambda: told(by_standby), lambda found: found == [""]) == [""]
 
