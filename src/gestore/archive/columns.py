@@ -188,7 +188,7 @@ def _document_text(text: str) -> str:
     try:
         value = _quick_decode()(text)
     except (ValueError, RecursionError):
-        return to_json(encode_json(text))
+        value = None
     if value is None or (type(value) is dict and len(value) == 1):
         return to_json(encode_json(text))
     return to_json(value) if "\\u" in text or "\n" in text or "\r" in text else text

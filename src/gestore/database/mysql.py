@@ -58,9 +58,7 @@ _DEADLOCK = 1213
 _LOCK_TIMEOUT = 1205
 _ABOUT_EVERYTHING = frozenset({_LOCK_TIMEOUT, _DEADLOCK, 2006, 2013})
 _DUPLICATE = 1062
-
-
-# Whose texts are no longer than those of two keys, and have neither colon nor a hyphen alone.
+# Their texts are short, and have neither a colon nor a hyphen alone.
 _PLAIN_KINDS = frozenset({Kind.INTEGER, Kind.UUID})
 _HARMLESS = re.compile("[-0-9a-f]*")
 
@@ -118,25 +116,27 @@ class MySQLDialect(GenericDialect):
         with connection._prepare_cursor(plain) as cursor:
             yield cursor
 
+    @property
+    def _is_mariadb(self) -> bool:
+        return bool(getattr(self.connection, "mysql_is_mariadb", False))
+
     def is_one_moment(self) -> bool:
         with self.connection.cursor() as cursor:
             # MariaDB has the other name since 11.1 only.
-            is_mariadb = getattr(self.connection, "mysql_is_mariadb", False)
-            cursor.execute(f"SELECT @@{'tx' if is_mariadb else 'transaction'}_isolation")
+            cursor.execute(f"SELECT @@{'tx' if self._is_mariadb else 'transaction'}_isolation")
             (level,) = cursor.fetchone()
         return str(level).upper() in ("REPEATABLE-READ", "SERIALIZABLE")
 
     @contextmanager
     def tuned(self) -> Iterator[None]:
-        connection: Any = self.connection
-        if not getattr(connection, "mysql_is_mariadb", False):
+        if not self._is_mariadb:
             yield
             return
-        with connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(f"SELECT @@{_LISTS}")
             (before,) = cursor.fetchone()
             cursor.execute(f"SET SESSION {_LISTS} = 0")
-        driver = connection.connection
+        driver = self.connection.connection
         try:
             yield
         finally:
@@ -178,7 +178,7 @@ class MySQLDialect(GenericDialect):
         with self.connection.cursor() as cursor:
             for name, value in settings.items():
                 cursor.execute(f"SET SESSION {name} = %s", (value,))
-            if getattr(self.connection, "mysql_is_mariadb", False):
+            if self._is_mariadb:
                 cursor.execute(f"SET SESSION {_LISTS} = 0")
             # Where it tries rows it could wait for the other session, which waits for it.
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 5")
@@ -419,7 +419,7 @@ class MySQLDialect(GenericDialect):
     def highest_key(self, table: Table) -> int:
         with self.connection.cursor() as cursor:
             # MySQL 8 would answer from statistics that may be a day old.
-            if not getattr(self.connection, "mysql_is_mariadb", False):
+            if not self._is_mariadb:
                 cursor.execute("SET SESSION information_schema_stats_expiry = 0")
             cursor.execute(
                 "SELECT AUTO_INCREMENT FROM information_schema.TABLES"

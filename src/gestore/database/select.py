@@ -543,11 +543,10 @@ class Reader:
         columns = [table.column(name) for name in names]
         if not values:
             return Condition("1 = 0")
-        if _are_uuids(columns, values):
-            uuids: Any = values
-            values = PackedUUIDs.of(uuids)
-        if isinstance(values, array | PackedUUIDs) or _are_texts(columns, values):
-            packed = self.dialect.among_packed(self.sql(table, names[0]), columns[0], values)
+        known: Any = values
+        keys = PackedUUIDs.of(known) if _are_uuids(columns, values) else values
+        if isinstance(keys, array | PackedUUIDs) or _are_texts(columns, keys):
+            packed = self.dialect.among_packed(self.sql(table, names[0]), columns[0], keys)
             if packed is not None:
                 return packed
         adapters = [self._adapter(table, column) for column in columns]
