@@ -7,13 +7,13 @@ caller rolls back, and `removing` looks at every row and names what it finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from django.db import DatabaseError, OperationalError
 
-from .database.dialect import Moment
+from .database.dialect import Keys, KeyTable, Moment
 from .database.select import Reader
 from .database.transactions import told
 from .errors import Finding, Findings, Refused
@@ -54,6 +54,15 @@ class Sweep:
 
     def batches(self, keys: KeySet) -> Iterator[Sequence[Key]]:
         return keys.packed(self.removing.dialect.lot_keys)
+
+    def key_tables(self) -> dict[str, list[KeyTable]]:
+        """By table the keys of the rows that go, where the database may have all in one place."""
+        found: dict[str, list[KeyTable]] = {}
+        for name, keys in self.going.items():
+            column, *others = self.removing.graph.tables[name].key_columns
+            if not others:
+                found[name] = [*self.removing.dialect.key_tables(column, keys)]
+        return found
 
 
 def sweep_of(
@@ -117,18 +126,20 @@ def _swept(sweep: Sweep, progress: Progress) -> Gone:
     tables = [removing.graph.tables[name] for name in _touched(sweep)]
     _is_so(removing.dialect.is_reliable(sweep.moment, tables), "the moment is of no use")
     told_by_rows = bool(removing.dialect.unchanged(sweep.moment, tables[0]))
+    held: Mapping[str, Sequence[KeyTable]] = {}
     with _task(progress, "Comparing", sweep.total):
         _compare(sweep)
         _change(sweep, gone)
         if told_by_rows:
             # A row is compared, locked and removed by one statement: others see it until the end.
-            _remove(sweep, gone, progress)
+            held = sweep.key_tables()
+            _remove(sweep, held, gone, progress)
     with _task(progress, "Removing", sweep.total):
         if not told_by_rows:
-            _remove(sweep, gone, progress)
+            _remove(sweep, held, gone, progress)
         removing.dialect.settle_constraints()
     with _task(progress, "Proving", sweep.total):
-        _prove(sweep, progress)
+        _prove(sweep, held, progress)
     return gone
 
 
@@ -240,7 +251,14 @@ def _change(sweep: Sweep, gone: Gone) -> None:
         gone.changed[label] = sum(map(len, _rows_changed(sweep, name)))
 
 
-def _remove(sweep: Sweep, gone: Gone, progress: Progress) -> None:
+def _portions(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], name: str) -> Iterable[Keys]:
+    """The keys of the rows of a table that go, as many as one statement takes."""
+    return held.get(name) or sweep.batches(sweep.going[name])
+
+
+def _remove(
+    sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], gone: Gone, progress: Progress
+) -> None:
     """Children first; every row there is, as it was, or `Doubt`."""
     removing = sweep.removing
     for name in removing.order.emptied_sources(sweep.going):
@@ -250,9 +268,9 @@ def _remove(sweep: Sweep, gone: Gone, progress: Progress) -> None:
         with removing.unchecked(group):
             for name in group:
                 table = removing.graph.tables[name]
-                for keys in sweep.batches(sweep.going[name]):
-                    count = removing.remover.delete(table, keys, sweep.moment)
-                    _is_so(count == len(keys), f"rows of {table.label} changed or are gone")
+                for portion in _portions(sweep, held, name):
+                    count = removing.remover.delete(table, portion, sweep.moment)
+                    _is_so(count == len(portion), f"rows of {table.label} changed or are gone")
                     gone.removed[table.label] += count
                     progress.advance(count)
 
@@ -260,7 +278,7 @@ def _remove(sweep: Sweep, gone: Gone, progress: Progress) -> None:
 # Proof --------------------------------------------------------------------------------------------
 
 
-def _prove(sweep: Sweep, progress: Progress) -> None:
+def _prove(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], progress: Progress) -> None:
     """No row anywhere points at what is gone. Each batch lost as many rows as it has keys; only a
     trigger could have put one back. What the database itself lets nobody point at has been proved
     by it: its constraints are settled."""
@@ -271,7 +289,7 @@ def _prove(sweep: Sweep, progress: Progress) -> None:
     is_meddled = removing.dialect.has_triggers(tables)
     proved = _proved(removing)
     for table in tables:
-        for keys in sweep.batches(sweep.going[table.name]):
+        for keys in _portions(sweep, held, table.name):
             if is_meddled:
                 count = reader.count(table, table.key_names, keys)
                 _is_so(count == 0, f"rows of {table.label} are there")

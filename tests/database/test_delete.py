@@ -1,16 +1,20 @@
 """What does a database tell of rows that changed, and is the proof's question exact?"""
 
+import os
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from gestore.database import postgresql
 from gestore.database.delete import Remover
 from gestore.database.select import Reader
 from gestore.schema.introspect import build_graph
 from gestore.schema.table import Kind
+from gestore.walk.keys import KeySet, empty_keys
 from tests.zoo import models as zoo
 from tests.zoo.inserting import inserting
 
@@ -91,3 +95,94 @@ def test_any_row_that_points_is_found(reader: Reader, count: int) -> None:
     for relation in relations.values():
         assert again.is_pointed_at(relation, "zoo.menagerie", keys)
         assert not again.is_pointed_at(relation, "zoo.menagerie", [key + count for key in keys])
+
+
+# Keys in a table ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch, vendor: str) -> None:
+    """Five keys are two tables of them."""
+    if vendor != "postgresql":
+        pytest.skip("only PostgreSQL has tables of keys")
+    monkeypatch.setattr(postgresql.PostgreSQLDialect, "lot_keys", 2)
+    monkeypatch.setattr(postgresql, "_TABLE_LOTS", 2)
+
+
+def keys_of(reader: Reader, label: str, keys: list[Any]) -> KeySet:
+    found = empty_keys(reader.graph.table(label))
+    found.add(keys)
+    return found
+
+
+@pytest.mark.usefixtures("few")
+def test_rows_go_by_tables_of_keys(reader: Reader) -> None:
+    with inserting("default") as inserter:
+        homes = [inserter.put(zoo.Menagerie, name=str(n)).key for n in range(7)]
+    table, remover = reader.graph.table("zoo.Menagerie"), Remover(connection, reader)
+    with transaction.atomic():
+        going = keys_of(reader, "zoo.Menagerie", homes[1:6])
+        held = [*remover.dialect.key_tables(table.key_columns[0], going)]
+        assert [len(keys) for keys in held] == [4, 1]
+        assert reader.count(table, table.key_names, held[0]) == 4
+        assert [remover.delete(table, keys) for keys in held] == [4, 1]
+        assert reader.count(table, table.key_names, held[0]) == 0
+    assert sorted(zoo.Menagerie.objects.values_list("pk", flat=True)) == [homes[0], homes[6]]
+    # They were the transaction's own.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'gestore_keys_%%'", [])
+        assert cursor.fetchone() == (0,)
+        few_keys = keys_of(reader, "zoo.Menagerie", homes[:2])
+        assert [*remover.dialect.key_tables(table.key_columns[0], few_keys)] == []
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(
+    ("note", "label", "form"),
+    [
+        ("NoteByText", "zoo.NamedKey", str),
+        ("NoteByInteger", "zoo.NamedKey", int),
+        ("NoteByChar", "zoo.UuidKey", str),
+        ("NoteByChar", "zoo.UuidKey", lambda key: key.hex),
+        ("NoteByUuid", "zoo.UuidKey", lambda key: key),
+        # A column that can hold no such key.
+        ("NoteByInteger", "zoo.UuidKey", None),
+    ],
+)
+def test_pointers_at_tables_of_keys_are_found(
+    reader: Reader, note: str, label: str, form: Any
+) -> None:
+    of, table = apps.get_model("zoo", note), reader.graph.table(label)
+    model = apps.get_model(label)
+    relation = reader.graph.relations_by_name[f"zoo.{note.lower()}.target"]
+    with inserting("default") as inserter:
+        home = inserter.put(zoo.Menagerie, name="home")
+        keys = [inserter.put(model, menagerie=home, name=str(n)).key for n in range(5)]
+        kinds = [inserter.content_type(each) for each in (model, zoo.Menagerie)]
+        # Somebody else's, and what only looks like one of ours.
+        inserter.put(of, text="", content_type=kinds[1], object_id=form and form(keys[0]))
+    going = keys_of(reader, label, keys[1:])
+    with transaction.atomic():
+        first, *_ = reader.dialect.key_tables(table.key_columns[0], going)
+        assert not Reader(connection, reader.graph).is_pointed_at(relation, table.name, first)
+        if form is not None:
+            with inserting("default") as inserter:
+                inserter.put(of, text="", content_type=kinds[0], object_id=form(keys[0]))
+                assert not reader.is_pointed_at(relation, table.name, first)
+                key = sorted(keys[1:])[0]
+                inserter.put(of, text="", content_type=kinds[0], object_id=form(key))
+            assert Reader(connection, reader.graph).is_pointed_at(relation, table.name, first)
+
+
+@pytest.mark.usefixtures("few")
+def test_who_may_make_no_tables_has_lots(reader: Reader) -> None:
+    table = reader.graph.table("zoo.Menagerie")
+    going = keys_of(reader, "zoo.Menagerie", [*range(5)])
+    role = f"gestore_poor_{os.getpid()}"
+    with transaction.atomic(), connection.cursor() as cursor:
+        database = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+        cursor.execute(f"CREATE ROLE {role}")
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        assert [*reader.dialect.key_tables(table.key_columns[0], going)] == []
+        transaction.set_rollback(True)

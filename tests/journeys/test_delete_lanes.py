@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 
 import gestore
 from gestore import deleting, sweeping
+from gestore.database import postgresql
 from gestore.deleting import DeleteOptions, delete_objects
 from gestore.removal import plan
 from tests.journeys import removals
@@ -88,10 +89,21 @@ def settled() -> None:
 # Both end alike -----------------------------------------------------------------------------------
 
 
+def many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one key is many: where the database has them in tables, it does so now."""
+    monkeypatch.setattr(postgresql.PostgreSQLDialect, "lot_keys", 1)
+    monkeypatch.setattr(postgresql, "_TABLE_LOTS", 3)
+
+
+@pytest.mark.parametrize("is_many", [False, True], ids=["lots", "tables of keys"])
 @pytest.mark.parametrize("own", [[], [User]])
 def test_zoo_goes_the_fast_way_as_the_careful_one(
-    own: list[Any], lanes: Lanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: list[Any], is_many: bool, lanes: Lanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if is_many:
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL has tables of keys")
+        many_keys(monkeypatch)
     there = rows.populate("default", menageries=2, dangling=True, loans=True)
     before = removals.dump()
     settled()
@@ -142,6 +154,7 @@ def test_any_graph_goes_the_fast_way_as_the_careful_one(
         try:
             put(graph)
             with pytest.MonkeyPatch.context() as patch:
+                many_keys(patch)
                 if careful:
                     patch.setattr(deleting, "sweep_of", no_sweep)
                     # Every relation is asked, also by which the walk took all rows there are.

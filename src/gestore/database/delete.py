@@ -11,7 +11,7 @@ from django.db.models.signals import post_delete, pre_delete
 
 from ..rows import Key, Value
 from ..schema.table import Column, Table
-from .dialect import Condition, Moment, quoted
+from .dialect import Condition, Keys, Moment, quoted
 from .dialects import dialect_of
 from .select import Reader
 
@@ -27,7 +27,7 @@ class Remover:
         self.dialect = dialect_of(connection)
         self._reader = reader
 
-    def delete(self, table: Table, keys: Sequence[Key], moment: Moment | None = None) -> int:
+    def delete(self, table: Table, keys: Keys, moment: Moment | None = None) -> int:
         """Remove the rows, of those that tell it only such as are unchanged since the moment; how
         many there were comes back."""
         where = self._unchanged(table, keys, moment)
@@ -51,7 +51,7 @@ class Remover:
             )
             return int(cursor.fetchone()[0])
 
-    def _unchanged(self, table: Table, keys: Sequence[Key], moment: Moment | None) -> Condition:
+    def _unchanged(self, table: Table, keys: Keys, moment: Moment | None) -> Condition:
         where = self._reader.among(table, table.key_names, keys)
         unchanged = self.dialect.unchanged(moment, table) if moment is not None else ""
         return Condition(f"{where.sql} AND {unchanged}", where.parameters) if unchanged else where

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
-from ..schema.table import Column, Table
+from ..schema.table import Column, Kind, Table
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from ..walk.keys import KeySet
 
 Parameter: TypeAlias = Any
 """What a driver takes: the adapters make it, and nothing looks into it."""
@@ -20,11 +22,33 @@ Parameter: TypeAlias = Any
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A piece of SQL for a WHERE clause, with its parameters."""
+    """A piece of SQL for a WHERE clause, with its parameters; those of `join`, which stands before
+    that clause, come first."""
 
     sql: str
     parameters: tuple[Parameter, ...] = ()
+    join: str = ""
 
+    @property
+    def clause(self) -> str:
+        return f"{self.join} WHERE {self.sql}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """Keys of one column that stand in a table (quoted SQL) of the transaction's own, for one
+    statement to ask for all of them; in its column `key`."""
+
+    sql: str
+    kind: Kind
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+
+Keys: TypeAlias = "Sequence[Key] | KeyTable"
+"""As many keys as one statement is told of."""
 
 RawTexts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
 """The values of one column as a driver gives them, as pieces of JSON."""
@@ -156,9 +180,14 @@ class Dialect(Protocol):
         """The same for one column and packed keys, or for texts, none of which is looked at; None
         where `among` is to be asked."""
 
-    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
-        """A JOIN with so many values that the column is equal to, where that costs less than to
-        have them among a condition's; None where it does not."""
+    def joined(self, column: str, leaf: Column, keys: Keys) -> Condition | None:
+        """Rows whose generic key column holds one of these packed keys, in any form that it may
+        have, by a `join` alone, where that costs less than a list; None where it does not. A table
+        of keys is joined wherever the column can hold one."""
+
+    def key_tables(self, column: Column, keys: KeySet) -> Iterator[KeyTable]:
+        """All of these keys of the column, to be asked for until the transaction ends; none where
+        they are few enough for a lot, or where lots are as good."""
 
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         """(table, column) for each column of these tables that an index of all rows begins with."""

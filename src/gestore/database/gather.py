@@ -123,7 +123,7 @@ class Gathering:
         along: Sequence[Relation],
     ) -> Iterator[Lot]:
         names = ", ".join(self._column_sql(table, column.name) for column in columns)
-        statement = f"SELECT {names} FROM {self._table_sql(table)} WHERE {condition.sql}"
+        statement = f"SELECT {names} FROM {self._table_sql(table)} {condition.clause}"
         lots = self._fetched(table, statement, condition, columns, along)
         if self._dialect.can_interleave:
             yield from lots

@@ -24,6 +24,8 @@ from .dialect import (
     Adapter,
     Condition,
     DeleteAction,
+    Keys,
+    KeyTable,
     Lent,
     Mark,
     Moment,
@@ -35,6 +37,8 @@ from .dialect import (
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from ..walk.keys import KeySet
 
 # The kinds whose usual texts are stored with little change, and the fields that do it so.
 TEXT_FIELDS: dict[Kind, type] = {
@@ -116,7 +120,10 @@ class GenericDialect:
     def among_packed(self, column: str, leaf: Column, keys: Sequence[Value]) -> Condition | None:
         return None
 
-    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
+    def key_tables(self, column: Column, keys: KeySet) -> Iterator[KeyTable]:
+        return iter(())
+
+    def joined(self, column: str, leaf: Column, keys: Keys) -> Condition | None:
         return None
 
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,6 +22,8 @@ from .dialect import (
     Adapter,
     Condition,
     DeleteAction,
+    Keys,
+    KeyTable,
     Lent,
     Mark,
     Moment,
@@ -35,12 +37,17 @@ from .row_sql import ColumnType, in_order, row_statements
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from ..walk.keys import KeySet
+
 # The types that arrays of keys are sent as; of others the column's own type.
 _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
 # nextval() this often costs less than a second, and needs no lock.
 _STEPS = 1_000_000
 _LOT_KEYS = 50_000
 _FEW_TEXTS = 100
+# Statements with all keys of a table of keys: of more, those that wait see nothing move.
+_TABLE_LOTS = 50
+_table_numbers = count(1)
 # Numbers of transactions have 32 bits in a row, and are compared in a circle.
 _XIDS, _FIRST_XID, _FAR_XIDS = 1 << 32, 3, 1 << 30
 # How COPY's text says NULL, and what stands in it for what it means by itself.
@@ -114,6 +121,8 @@ class PostgreSQLDialect(GenericDialect):
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             # Short statements with many keys look dear to the planner: compiling them would be.
             cursor.execute("SET LOCAL jit = off")
+            # Lot after lot it would rather read large tables from end to end than go by an index.
+            cursor.execute("SET LOCAL enable_seqscan = off")
             # All rows of a cursor are wanted: it is to be planned like any other query.
             cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
             # Hosts set these for web requests; a long export is no web request.
@@ -149,12 +158,55 @@ class PostgreSQLDialect(GenericDialect):
             return Condition(f"{column} IN (SELECT unnest({values}))", (parameter,))
         return Condition(f"{column} = ANY({values})", (parameter,))
 
-    def joined(self, column: str, leaf: Column, values: Sequence[Value]) -> Condition | None:
-        if leaf.kind is not Kind.TEXT or self._array_type(leaf) != "text":
+    def joined(self, column: str, leaf: Column, keys: Keys) -> Condition | None:
+        parameters: tuple[Parameter, ...] = ()
+        if isinstance(keys, KeyTable):
+            kind, source = keys.kind, keys.sql
+        elif leaf.kind is Kind.TEXT and isinstance(keys, array | PackedUUIDs):
+            kind = Kind.UUID if isinstance(keys, PackedUUIDs) else Kind.INTEGER
+            source = f"unnest(%s::{_ARRAY_TYPES[kind]}[]) keys(key)"
+            parameters = (packing.parameter(self.connection, keys),)
+        else:
             return None
-        values = packing.parameter(self.connection, list(values))
-        clause = f"JOIN unnest(%s::text[]) joined(value) ON {column} = joined.value"
-        return Condition(clause, (values,))
+        if not (forms := _forms(leaf, kind)):
+            return None
+        # Texts made here come in the keys' order, and so do the places of the index. No text is
+        # there twice.
+        values = f"SELECT unnest(ARRAY[{', '.join(forms)}]) FROM {source}"
+        join = f"JOIN ({values}) generic(key) ON {column} = generic.key"
+        return Condition("", parameters, join)
+
+    def key_tables(self, column: Column, keys: KeySet) -> Iterator[KeyTable]:
+        # Once for all keys a large table is gone through in the order in which it lies; lot by lot
+        # from end to end each time, or to and fro.
+        if len(keys) <= self.lot_keys or not packing.packs(self.connection, column):
+            return
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+            (may_make_tables,) = cursor.fetchone()
+        if may_make_tables:
+            lots = keys.packed(self.lot_keys)
+            while held := self._key_table(column, islice(lots, _TABLE_LOTS)):
+                yield held
+
+    def _key_table(self, column: Column, lots: Iterable[Sequence[Value]]) -> KeyTable | None:
+        name = f"pg_temp.gestore_keys_{next(_table_numbers)}"
+        total = 0
+        for lot in lots:
+            with self.connection.cursor() as cursor:
+                if not total:
+                    of = self._array_type(column)
+                    cursor.execute(f"CREATE TEMPORARY TABLE {name} (key {of}) ON COMMIT DROP")
+                texts = lot.hexes() if isinstance(lot, PackedUUIDs) else map(str, lot)
+                with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+                    copy.write("\n".join(texts))
+            total += len(lot)
+        if not total:
+            return None
+        with self.connection.cursor() as cursor:
+            # Nobody else does: no other session sees it.
+            cursor.execute(f"ANALYZE {name}")
+        return KeyTable(name, column.kind, total)
 
     def leading_columns(self, tables: Collection[str]) -> set[tuple[str, str]]:
         names = sorted(tables)
@@ -187,7 +239,7 @@ class PostgreSQLDialect(GenericDialect):
         with packing.cursor(self.connection) as cursor:
             cursor.execute(
                 f"SELECT count(*), {outer} FROM (SELECT {inner} FROM {table}"
-                f" WHERE {where.sql} LIMIT {limit + 1}) found",
+                f" {where.clause} LIMIT {limit + 1}) found",
                 [packing.parameter(self.connection, value) for value in where.parameters],
             )
             count, *answers = cursor.fetchone()
@@ -241,6 +293,7 @@ class PostgreSQLDialect(GenericDialect):
             if name:
                 # Held to the end of the transaction: whoever waits sees what was written.
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(name),))
+            cursor.execute("SET LOCAL jit = off")
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -573,6 +626,14 @@ class PostgreSQLDialect(GenericDialect):
         if column.kind is Kind.JSON and isinstance(value, str) and _NUL_IN_JSON.search(value):
             return "PostgreSQL holds no NUL in JSON text"
         return ""
+
+
+def _forms(column: Column, kind: Kind) -> list[str]:
+    """SQL for what a generic key column may hold for a key of that kind."""
+    if column.kind is not Kind.TEXT:
+        return ["key"] if column.kind is kind else []
+    # Both ways that a UUID is written.
+    return ["key::text", *(["encode(uuid_send(key), 'hex')"] if kind is Kind.UUID else [])]
 
 
 def _as_array(column: Column, parts: Sequence[Parameter]) -> Parameter:

@@ -25,6 +25,8 @@ from ..walk.source import Ask, Lot
 from .dialect import (
     Adapter,
     Condition,
+    Keys,
+    KeyTable,
     Mark,
     Parameter,
     RowStatements,
@@ -165,9 +167,7 @@ class Reader:
         self, relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
     ) -> Iterable[Lot]:
         source = self.graph.tables[relation.source]
-        # Keys that travel as texts are many times as long.
-        is_long = relation.is_generic and source.column(relation.columns[0]).kind is Kind.TEXT
-        size = self.batch_keys if is_long else max(1, len(keys))
+        size = self.batch_keys if self._is_long(relation, source, keys) else max(1, len(keys))
         for start in range(0, len(keys), size):
             yield from self._gather.arriving(
                 source,
@@ -176,6 +176,14 @@ class Reader:
                 lambda some: self._pointing_at(relation, target, some),
                 along,
             )
+
+    def _is_long(self, relation: Relation, source: Table, keys: Sequence[Key]) -> bool:
+        """Whether the keys travel as texts, which are many times as long."""
+        if not relation.is_generic:
+            return False
+        column = source.column(relation.columns[0])
+        name = self.sql(source, column.name)
+        return column.kind is Kind.TEXT and self.dialect.joined(name, column, keys[:1]) is None
 
     def standing(self, table: str, keys: Sequence[Key], along: Sequence[Relation]) -> Iterable[Lot]:
         source = self.graph.tables[table]
@@ -189,9 +197,7 @@ class Reader:
             return self.sessions.in_turn(asks)
         return ((about, ask(self)) for about, ask in asks)
 
-    def _pointing_at(
-        self, relation: Relation, target: str, keys: Sequence[Key]
-    ) -> Condition | None:
+    def _pointing_at(self, relation: Relation, target: str, keys: Keys) -> Condition | None:
         """The rows whose relation points at these rows of the target; None: no row can."""
         source, pointed = self.graph.tables[relation.source], self.graph.tables[target]
         if relation.is_generic:
@@ -205,21 +211,23 @@ class Reader:
         return Condition(where, inner.parameters)
 
     def _pointing_generic(
-        self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
+        self, relation: Relation, source: Table, target: Table, keys: Keys
     ) -> Condition | None:
         types = self._types_pointed_at(relation, target, keys)
         if not types:
             return None
-        raws = _raw_forms(source.column(relation.columns[0]), keys)
+        column = source.column(relation.columns[0])
+        by_type = self.among(source, [relation.content_type], types)
+        joined = self.dialect.joined(self.sql(source, column.name), column, keys)
+        if joined is not None:
+            return Condition(by_type.sql, joined.parameters + by_type.parameters, joined.join)
+        raws = () if isinstance(keys, KeyTable) else _raw_forms(column, keys)
         if not raws:
             return None
-        by_type = self.among(source, [relation.content_type], types)
         by_key = self.among(source, relation.columns, raws)
         return Condition(f"{by_type.sql} AND {by_key.sql}", by_type.parameters + by_key.parameters)
 
-    def _types_pointed_at(
-        self, relation: Relation, target: Table, keys: Sequence[Key]
-    ) -> list[Key]:
+    def _types_pointed_at(self, relation: Relation, target: Table, keys: Keys) -> list[Key]:
         """The content types by which rows may point at the target: few models are pointed at by
         any row, and the others need not be asked for."""
         types = self._content_types_of(target)
@@ -233,37 +241,18 @@ class Reader:
         pointed = told.get(relation.name)
         return [key for key in types if pointed is None or key in pointed]
 
-    def is_pointed_at(self, relation: Relation, target: str, keys: Sequence[Key]) -> bool:
+    def is_pointed_at(self, relation: Relation, target: str, keys: Keys) -> bool:
         """Whether any row points at one of these rows of the target."""
-        source, pointed = self.graph.tables[relation.source], self.graph.tables[target]
-        where = self._joined(relation, source, pointed, keys) if relation.is_generic else None
+        source = self.graph.tables[relation.source]
+        where = self._pointing_at(relation, target, keys)
         if where is None:
-            where = self._pointing_at(relation, target, keys)
-            if where is None:
-                return False
-            where = Condition(f"WHERE {where.sql}", where.parameters)
+            return False
         with self.connection.cursor() as cursor:
             # Counted, not LIMIT 1: for one row of many a database would read the whole table.
             cursor.execute(
-                f"SELECT count(*) FROM {self._table(source)} {where.sql}", where.parameters
+                f"SELECT count(*) FROM {self._table(source)} {where.clause}", where.parameters
             )
             return bool(cursor.fetchone()[0])
-
-    def _joined(
-        self, relation: Relation, source: Table, target: Table, keys: Sequence[Key]
-    ) -> Condition | None:
-        """The rows whose generic key is one of these, where a join is better than a list."""
-        types = self._types_pointed_at(relation, target, keys)
-        column = source.column(relation.columns[0])
-        if not types or len(keys) <= _MANY_KEYS:
-            return None
-        name = self.sql(source, column.name)
-        joined = self.dialect.joined(name, column, _raw_forms(column, keys))
-        if joined is None:
-            return None
-        by_type = self.among(source, [relation.content_type], types)
-        parameters = joined.parameters + by_type.parameters
-        return Condition(f"{joined.sql} WHERE {by_type.sql}", parameters)
 
     @cached_property
     def _types_told(self) -> dict[str, set[Key]]:
@@ -467,7 +456,7 @@ class Reader:
         columns = [table.column(name) for name in wanted]
         return self.select(table, columns, self.among(table, names, values))
 
-    def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int:
+    def count(self, table: Table, names: Sequence[str], values: Keys) -> int:
         """How many rows hold one of `values`."""
         where = self.among(table, names, values)
         with self.connection.cursor() as cursor:
@@ -538,8 +527,10 @@ class Reader:
 
     # SQL --------------------------------------------------------------------------------------
 
-    def among(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> Condition:
+    def among(self, table: Table, names: Sequence[str], values: Keys) -> Condition:
         """`names` hold one of `values` (scalars for one column, tuples for several)."""
+        if isinstance(values, KeyTable):
+            return Condition(f"{self.sql(table, names[0])} IN (SELECT key FROM {values.sql})")
         columns = [table.column(name) for name in names]
         if not values:
             return Condition("1 = 0")
@@ -650,7 +641,7 @@ class Reader:
 
     def _select_keys(self, table: Table, where: Condition) -> str:
         names = ", ".join(self.sql(table, name) for name in table.key_names)
-        return f"SELECT {names} FROM {self._table(table)} WHERE {where.sql}"
+        return f"SELECT {names} FROM {self._table(table)} {where.clause}"
 
     def _as_keys(self, table: Table, rows: Sequence[RowValues]) -> list[Key]:
         converters = [

@@ -19,6 +19,7 @@ from ..schema.policy import Follow, Policies, Policy
 from ..schema.relation import Relation
 from ..walk.closure import Closure, Status
 from ..walk.keys import KeySet, empty_keys
+from ..walk.source import arriving
 from ..walk.walker import Bounds, Roots, owning, walk
 from .survivors import PointerSource, Reason, Survivors, SurvivorSearch, pointed_rows
 
@@ -318,13 +319,15 @@ def outsiders(
 ) -> Iterator[tuple[Relation, str, list[Key]]]:
     """The rows that point at rows that go and do not go themselves: by relation and table pointed
     at, in batches. Of relations and tables that `has_none` is sure of, nobody is asked."""
-    for table in closure.tables():
-        owned = closure.taken_of(table.name).owned
-        for relation in graph.pointing_at(table.name):
-            if has_none(relation, table.name):
-                continue
-            going = closure.taken_of(relation.source).owned
-            for keys in owned.packed(source.lot_keys):
-                for lot in source.arriving(relation, table.name, keys, ()):
-                    for others in batches(going.lacking(lot.keys), source.batch_keys):
-                        yield relation, table.name, others
+    asks = (
+        ((relation, table.name), arriving(relation, table.name, keys, ()))
+        for table in closure.tables()
+        for relation in graph.pointing_at(table.name)
+        if not has_none(relation, table.name)
+        for keys in closure.taken_of(table.name).owned.packed(source.lot_keys)
+    )
+    for (relation, name), lots in source.in_turn(asks):
+        going = closure.taken_of(relation.source).owned
+        for lot in lots:
+            for others in batches(going.lacking(lot.keys), source.batch_keys):
+                yield relation, name, others

@@ -72,3 +72,15 @@ class KeySource(Protocol):
 
     def generic_keys(self, table: str, raws: Sequence[Value]) -> Sequence[Key | None]:
         """The same for many, in their order."""
+
+
+def arriving(
+    relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
+) -> Ask:
+    """A question of `KeySource.arriving`."""
+    return lambda source: source.arriving(relation, target, keys, along)
+
+
+def standing(name: str, keys: Sequence[Key], along: Sequence[Relation]) -> Ask:
+    """A question of `KeySource.standing`."""
+    return lambda source: source.standing(name, keys, along)

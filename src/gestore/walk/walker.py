@@ -19,7 +19,7 @@ from ..schema.relation import Relation
 from ..schema.table import Kind, Table
 from .closure import Closure, Status
 from .keys import KeySet, PackedUUIDs, empty_keys
-from .source import Ask, KeySource, Lot
+from .source import KeySource, Lot, arriving, standing
 from .trail import Direction, Step
 
 _Way: TypeAlias = "tuple[Relation, Direction]"
@@ -256,7 +256,7 @@ class _Walker:
         """Where those of the rows point of which it was not read when they were found."""
         if along := self._along(name):
             asks = (
-                (None, _standing(name, keys, along))
+                (None, standing(name, keys, along))
                 for keys in arrivals.unread.packed(self._lot_size(name))
             )
             for _, lots in self.source.in_turn(asks):
@@ -300,7 +300,7 @@ class _Walker:
         asks = (
             (
                 (relation, keys),
-                _arriving(relation, target, keys, self._along(relation.source, without=relation)),
+                arriving(relation, target, keys, self._along(relation.source, without=relation)),
             )
             for relation, keys in wanted
         )
@@ -433,7 +433,7 @@ class _Walker:
             wanted = self.closure.external_of(target).lacking(wanted)
         along = self._along(target) if reached is not None else []
         asks = (
-            (None, _standing(target, some, along)) for some in _slices(wanted, self.source.lot_keys)
+            (None, standing(target, some, along)) for some in _slices(wanted, self.source.lot_keys)
         )
         lots = [lot for _, found in self.source.in_turn(asks) for lot in found]
         if reached is Status.OWNED and len(wanted) < len(values):
@@ -547,16 +547,6 @@ class _Walker:
             is_known = not relation.is_generic or _is_exact(self.graph.tables[origin])
             way = (relation, direction) if is_known else None
             self._arrivals(name, status).add(way, new, lot if is_all else None)
-
-
-def _arriving(
-    relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
-) -> Ask:
-    return lambda source: source.arriving(relation, target, keys, along)
-
-
-def _standing(name: str, keys: Sequence[Key], along: Sequence[Relation]) -> Ask:
-    return lambda source: source.standing(name, keys, along)
 
 
 def _is_exact(table: Table) -> bool:
