@@ -25,8 +25,11 @@ _Where: TypeAlias = "Callable[[Sequence[Key]], Condition | None]"
 _Name: TypeAlias = "Callable[[Table, str], str]"
 _Converter: TypeAlias = "Callable[[Value], Value]"
 
-# Rows of one answer that the database packs; where there are more, fewer keys are asked at once.
+# Rows of one answer that the database packs, at most; where there are more, fewer keys are asked.
 PACKED_ROWS = 60_000
+# What an answer is to have, and the keys of a first question: how many rows they have is not known.
+_WANTED_ROWS = 40_000
+_FIRST_KEYS = 4_000
 # Rows that are held while no other question may be asked.
 _HELD_ROWS = 100_000
 _FETCHED_ROWS = 20_000
@@ -93,7 +96,7 @@ class Gathering:
         names = [self._column_sql(table, column.name) for column in columns]
         start = 0
         while start < len(keys):
-            size = self._answerable.get(subject, len(keys))
+            size = self._answerable.get(subject, _FIRST_KEYS)
             some = keys if size >= len(keys) else keys[start : start + size]
             condition = where(some)
             if condition is not None:
@@ -103,6 +106,8 @@ class Gathering:
                 if found is None and len(some) > 1:
                     self._answerable[subject] = max(1, len(some) // 8)
                     continue
+                if found is not None:
+                    self._answerable[subject] = _next_size(len(some), len(found[0]))
                 if found is None:
                     yield from self._by_rows(table, condition, columns, along)
                 elif len(found[0]):
@@ -243,6 +248,11 @@ def packed_texts(column: Column, raws: Sequence[Value]) -> Sequence[Key] | None:
         return cast("Sequence[Key]", array("q", map(int, cast("Sequence[str]", raws))))
     except (OverflowError, ValueError):
         return None
+
+
+def _next_size(keys: int, rows: int) -> int:
+    """Keys of the next question, after so many had so many rows."""
+    return max(1, keys * _WANTED_ROWS // max(1, rows))
 
 
 def _is_plain_integer(column: Column) -> bool:

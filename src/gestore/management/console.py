@@ -25,6 +25,7 @@ from ..keeping import Keeping
 from ..planning import WalkOptions
 from ..rows import JsonValue
 from ..schema.policy import Follow, Policy
+from .allocator import MAPPED_BYTES, allocator
 from .progress import CLEAR_LINE, PlainProgress, TerminalProgress
 
 # Findings of one kind that are told one by one; `--report` has them all.
@@ -36,10 +37,14 @@ _INTERRUPTED = 130
 
 class GestoreCommand(BaseCommand):
     """From a command line, a process ends with its command: what was loaded stays until then, and
-    nobody looks for circles in it, not at the end either."""
+    nobody looks for circles in it, not at the end either; its memory is the command's.
+    `mapped_bytes` and more at once are asked of the system each time, and given back."""
+
+    mapped_bytes = MAPPED_BYTES
 
     def run_from_argv(self, argv: list[str]) -> None:
         gc.freeze()
+        allocator.take_over(self.mapped_bytes)
         super().run_from_argv(argv)
 
     def get_check_kwargs(self, options: Any) -> Any:
@@ -302,11 +307,12 @@ class Console:
             self.warn(wrapped(f"  → {hint}", indent="    "))
 
     def progress(self) -> TerminalProgress | PlainProgress:
+        between = allocator.give_back
         if self._verbosity == 0:
-            return PlainProgress(lambda line: None)
+            return PlainProgress(lambda line: None, between=between)
         if self._err.isatty():
-            return TerminalProgress(self._overwrite, columns=columns)
-        return PlainProgress(self.warn)
+            return TerminalProgress(self._overwrite, columns=columns, between=between)
+        return PlainProgress(self.warn, between=between)
 
     def clear_line(self) -> None:
         """Wipe a progress bar that an error has left standing."""

@@ -21,14 +21,22 @@ Clock = Callable[[], float]
 
 
 class PlainProgress:
-    """A line now and then, for logs."""
+    """A line now and then, for logs. `between` is called before each task."""
 
-    def __init__(self, write: Write, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        between: Callable[[], None] = lambda: None,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._write = write
+        self._between = between
         self._clock = clock
         self._state = _State("", None, clock())
 
     def begin(self, task: str, total: int | None = None) -> None:
+        self._between()
         self._state = _State(task, total, self._clock())
 
     def advance(self, count: int) -> None:
@@ -52,12 +60,19 @@ class PlainProgress:
 class TerminalProgress:
     """One line that is written over, with rate and time left, when the work lasts.
 
-    `columns` is asked for each line: a terminal's width may change.
+    `columns` is asked for each line: a terminal's width may change. `between` is called before each
+    task.
     """
 
     def __init__(
-        self, write: Write, *, columns: Callable[[], int], clock: Clock = time.monotonic
+        self,
+        write: Write,
+        *,
+        columns: Callable[[], int],
+        between: Callable[[], None] = lambda: None,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self._between = between
         self._write = write
         self._columns = columns
         self._clock = clock
@@ -65,6 +80,7 @@ class TerminalProgress:
 
     def begin(self, task: str, total: int | None = None) -> None:
         self.end()
+        self._between()
         self._state = _State(task, total, self._clock())
 
     def advance(self, count: int) -> None:

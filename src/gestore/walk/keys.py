@@ -15,8 +15,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
-from struct import Struct, iter_unpack, unpack_from
+from itertools import islice
+from operator import attrgetter, eq
+from struct import Struct, iter_unpack
 from typing import Any, Protocol, cast, overload
 from uuid import UUID, SafeUUID
 
@@ -27,7 +28,7 @@ from .spill import IntegerCodec, PickleCodec, Spill, slices
 _CHUNK = 8_192
 # What one set holds in memory: a quarter of a million integers. A table has several sets, and few
 # tables are long.
-SPILL_BYTES = 2_000_000
+SPILL_BYTES = 500_000
 # What a key of another type takes in memory, at the least.
 _PLAIN_BYTES = 80
 _NUMBER = attrgetter("int")
@@ -91,7 +92,8 @@ class PackedUUIDs(Sequence[UUID]):
         whole = len(self) // _MANY * _MANY
         for place in range(0, 16 * whole, 16 * _MANY):
             parts += _MANY_PARTS.unpack_from(self.data, place)
-        parts += unpack_from("16s" * (len(self) - whole), self.data, 16 * whole)
+        # Not as one more Struct: Python keeps those, and they are longer than what they take apart.
+        parts += [part for (part,) in iter_unpack("16s", self.data[16 * whole :])]
         return parts
 
     def hexes(self) -> list[str]:
@@ -396,9 +398,8 @@ class UUIDKeys:
     def _lacking(self, keys: Iterable[Key]) -> PackedUUIDs:
         # Often in order already: then sorting costs next to nothing.
         in_order = sorted(PackedUUIDs.of(cast("Iterable[UUID]", keys)).parts())
-        unique = set(in_order)
-        if len(unique) != len(in_order):
-            in_order = sorted(unique)
+        if any(map(eq, in_order, islice(in_order, 1, None))):
+            in_order = sorted(set(in_order))
         return PackedUUIDs(b"".join(self._absent(in_order)))
 
     def _absent(self, fresh: list[bytes]) -> Sequence[bytes]:
