@@ -184,6 +184,8 @@ UUIDS = [UUID(int=1), UUID(int=2**127 + 5)]
         ("zoo.UuidKey", ["0" * 31 + "\u0665"], False),
         ("zoo.UuidKey", ["-" * 4 + "0" * 32], False),
         ("zoo.UuidKey", [7], False),
+        ("zoo.UuidKey", ["g" * 32], False),
+        ("zoo.UuidKey", ["0" * 30 + "  ", "1" * 32], False),
         ("zoo.Animal", ["1", "23"], True),
         ("zoo.Animal", [1, 2], True),
         ("zoo.Animal", ["\u0661"], True),

@@ -33,7 +33,6 @@ _FIRST_KEYS = 4_000
 # Rows that are held while no other question may be asked.
 _HELD_ROWS = 100_000
 _FETCHED_ROWS = 20_000
-_DIGITS = frozenset("0123456789abcdefABCDEF")
 _DASHED = re.compile(r"(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\n)*")
 
 
@@ -220,7 +219,9 @@ def _integers(values: Sequence[Value]) -> Sequence[Value]:
 
 def _uuids(texts: Sequence[Value]) -> PackedUUIDs | None:
     """Texts of 32 digits, or of 36 signs with dashes where they belong; None if any is not such."""
-    lengths = {len(text) if isinstance(text, str) else 0 for text in texts}
+    if set(map(type, texts)) != {str}:
+        return None
+    lengths = set(map(len, cast("Sequence[str]", texts)))
     if lengths == {32}:
         digits = "".join(cast("Sequence[str]", texts))
     elif lengths == {36}:
@@ -230,7 +231,12 @@ def _uuids(texts: Sequence[Value]) -> PackedUUIDs | None:
         digits = lines.replace("-", "").replace("\n", "")
     else:
         return None
-    return PackedUUIDs(bytes.fromhex(digits)) if _DIGITS.issuperset(digits) else None
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    # White space is no digit, and is passed over.
+    return PackedUUIDs(data) if len(data) == 16 * len(texts) else None
 
 
 def packed_texts(column: Column, raws: Sequence[Value]) -> Sequence[Key] | None:
