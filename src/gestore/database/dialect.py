@@ -319,8 +319,9 @@ class Dialect(Protocol):
 
     def row_digests(
         self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
-    ) -> list[bytes]:
-        """A digest of each row, ordered by key; of databases that tell `by_rows` alone."""
+    ) -> tuple[int, bytes]:
+        """How many rows there are, and what tells each of them from what it may become, ordered by
+        key; nothing where of a row that cannot be told. Of databases that tell `by_rows` alone."""
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:
         """Whether a trigger of somebody's own acts on one of the tables."""

@@ -269,7 +269,7 @@ class GenericDialect:
 
     def row_digests(
         self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
-    ) -> list[bytes]:
+    ) -> tuple[int, bytes]:
         raise NotImplementedError
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:

@@ -360,13 +360,19 @@ class MySQLDialect(GenericDialect):
 
     def row_digests(
         self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
-    ) -> list[bytes]:
+    ) -> tuple[int, bytes]:
         """MD5 of the values, each with its length before it: no two rows are one text. Where values
         of different character sets cannot stand in one, the server says so. Of short values that
-        hold no sign of ours, the text itself."""
+        hold no sign of ours, the texts themselves; of keys none, where there are other columns:
+        each is known by its place."""
         name = quoted(self.connection, table.db_table)
-        names = [f"{name}.{quoted(self.connection, c.db_name)}" for c in columns]
-        if _PLAIN_KINDS.issuperset(column.kind for column in columns):
+        is_plain = _PLAIN_KINDS.issuperset(column.kind for column in columns)
+        others = [column for column in columns if column.name not in table.key_names]
+        names = [
+            f"{name}.{quoted(self.connection, column.db_name)}"
+            for column in (is_plain and others) or columns
+        ]
+        if is_plain:
             texts = ", ".join(f"IFNULL(CONCAT({c}), '-')" for c in names)
             told = f"CONCAT_WS(':', {texts})"
         else:
@@ -379,11 +385,12 @@ class MySQLDialect(GenericDialect):
                 f" ORDER BY {keys}{self.locking if locked else ''}",
                 where.parameters,
             )
-            # A row too long for the server to put together has none: it is like no other.
-            return [
-                digest.encode() if isinstance(digest, str) else bytes(digest or b"")
-                for (digest,) in cursor.fetchall()
-            ]
+            rows = cursor.fetchall()
+        if is_plain:
+            return len(rows), "\n".join([text for (text,) in rows]).encode()
+        # A row too long for the server to put together has none: it is like no other.
+        digests = [bytes(digest or b"") for (digest,) in rows]
+        return len(rows), b"" if b"" in digests else b"".join(digests)
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:
         names = {table.db_table.lower() for table in tables}

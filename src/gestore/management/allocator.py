@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 # What is longer comes from the system and goes back to it at once, and little is kept free.
-MAPPED_BYTES = 128 * 1024
+MAPPED_BYTES = 64 * 1024
 _KEPT = 8
 
 

@@ -26,8 +26,8 @@ from ..schema.table import Kind, Table
 from .spill import IntegerCodec, PickleCodec, Spill, slices
 
 _CHUNK = 8_192
-# What one set holds in memory: sixty thousand integers. A table has several sets, and while two runs
-# of one are merged they are there twice.
+# What one set holds in memory: sixty thousand integers. A table has several sets, and while runs of
+# one are merged they are there twice.
 SPILL_BYTES = 500_000
 # What a key of another type takes in memory, at the least.
 _PLAIN_BYTES = 80
