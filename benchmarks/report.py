@@ -55,12 +55,12 @@ it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead 
 Where a figure is missed, its line says by how much. Where the time goes: *an export on PostgreSQL*
 starts Django (half of what the export by hand takes in all), walks, with questions that wait for
 one another, and has the database guard and write every value as JSON, three times the work of
-COPY's text; both cores are busy two thirds of the time. *Growth*: beyond the server's cache each
-random key costs more, by hand as well: its own imports and deletions of 500,000 rows grow by 5.5
-to 6 times. *Memory* grows by keys up to the bound at which they spill, and by what the C library
-keeps of what it was given back. *On MariaDB* an import with `remap` waits for the INSERTs of its
-largest table, and fills and proves pointers that by hand are not checked; a deletion reads twice
-whose its rows are. What was tried: `docs/speed.md`.
+COPY's text; both cores are busy two thirds of the time. *Growth*: half of a deletion of 500,000
+rows is the database's check of constraints, which takes 6.5 times as long as of 100,000, by hand as
+well: random keys lead all over its indexes and its cache. *Memory* grows by longer answers, by keys
+up to the bound at which they spill, and by what lies between what is given back. *On MariaDB* an
+import with `remap` waits for the INSERTs of its largest table, and fills and proves pointers that
+by hand are not checked; a deletion reads twice whose its rows are. What was tried: `docs/speed.md`.
 
 *A needle* is such a tenant of 1,000 rows among ever more of others.
 *Anonymized* (`python -m benchmarks anonymized`) is the tenant once more: it leaves plainly and with
