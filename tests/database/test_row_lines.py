@@ -24,7 +24,7 @@ from gestore.archive.columns import Lines, texts_of
 from gestore.archive.documents import to_json
 from gestore.archive.encoding import RowEncoder
 from gestore.archive.values import encode_json, encoder
-from gestore.database import raw_texts
+from gestore.database import raw_texts, row_sql
 from gestore.database.dialect import Condition
 from gestore.database.row_lines import ByDatabase, ByHand, RowLines, quick_lanes
 from gestore.database.select import Reader
@@ -138,6 +138,22 @@ def test_every_way_writes_the_zoo_alike(reader: Reader) -> None:
     if VENDOR == "postgresql":
         left = {label for label, used in ways.items() if "ByDatabase" not in used}
         assert left == NOT_BY_DATABASE
+
+
+def test_wide_tables_are_put_together_in_parts(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if VENDOR != "postgresql":
+        pytest.skip("asked of PostgreSQL only")
+    monkeypatch.setattr(row_sql, "_MOST_ARGUMENTS", 3)
+    rows.populate("default")
+    tables = [
+        table
+        for table in reader.graph.tables.values()
+        if table.is_managed and table.label not in NOT_BY_DATABASE and keys_of(reader, table)
+    ]
+    widest = sorted(tables, key=lambda table: len(table.columns))[-5:]
+    assert all("ByDatabase" in compare_ways(reader, table) for table in widest)
 
 
 def test_every_way_replaces_alike(reader: Reader) -> None:

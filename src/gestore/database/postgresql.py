@@ -173,7 +173,7 @@ class PostgreSQLDialect(GenericDialect):
         # Texts made here come in the keys' order, and so do the places of the index. No text is
         # there twice.
         values = f"SELECT unnest(ARRAY[{', '.join(forms)}]) FROM {source}"
-        join = f"JOIN ({values}) generic(key) ON {column} = generic.key"
+        join = f"JOIN ({values}) gestore_keys(key) ON {column} = gestore_keys.key"
         return Condition("", parameters, join)
 
     def key_tables(self, column: Column, keys: KeySet) -> Iterator[KeyTable]:
