@@ -37,10 +37,10 @@ def tables_of(archive: str) -> Counter[str]:
 def test_queries_grow_only_by_batches(tmp_path: Path) -> None:
     exported, planned, imported = {}, {}, {}
     counts: dict[int, Counter[str]] = {}
-    # Over one session: of what is asked over others nobody keeps count.
     # The first import into a database finds none before it, and asks a little less.
     export(rows.bulk("default", 10), str(tmp_path / "first.jsonl"))
     load(str(tmp_path / "first.jsonl"))
+    # Over one session: of what is asked over others nobody keeps count.
     for size in SIZES:
         customer = rows.bulk("default", size)
         archive = str(tmp_path / f"{size}.jsonl")

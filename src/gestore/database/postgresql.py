@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -191,19 +191,19 @@ class PostgreSQLDialect(GenericDialect):
 
     def _key_table(self, column: Column, lots: Iterable[Sequence[Value]]) -> KeyTable | None:
         name = f"pg_temp.gestore_keys_{next(_table_numbers)}"
-        total = 0
-        for lot in lots:
-            with self.connection.cursor() as cursor:
-                if not total:
-                    of = self._array_type(column)
-                    cursor.execute(f"CREATE TEMPORARY TABLE {name} (key {of}) ON COMMIT DROP")
-                texts = lot.hexes() if isinstance(lot, PackedUUIDs) else map(str, lot)
-                with cursor.copy(f"COPY {name} FROM STDIN") as copy:
-                    copy.write("\n".join(texts))
-            total += len(lot)
-        if not total:
+        left = iter(lots)
+        first = next(left, None)
+        if first is None:
             return None
+        total = 0
         with self.connection.cursor() as cursor:
+            of = self._array_type(column)
+            cursor.execute(f"CREATE TEMPORARY TABLE {name} (key {of}) ON COMMIT DROP")
+            with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+                for lot in chain([first], left):
+                    texts = lot.hexes() if isinstance(lot, PackedUUIDs) else map(str, lot)
+                    copy.write("\n".join(texts) + "\n")
+                    total += len(lot)
             # Nobody else does: no other session sees it.
             cursor.execute(f"ANALYZE {name}")
         return KeyTable(name, column.kind, total)
