@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -69,24 +70,24 @@ def gcs(bucket: str = "archives") -> Iterator[dict[str, Any]]:
     from google.auth.credentials import AnonymousCredentials
 
     server.start()
-    before = os.environ.get("STORAGE_EMULATOR_HOST")
-    # The library's own way to another address than Google's.
-    os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
     try:
-        yield {
-            "BACKEND": "storages.backends.gcloud.GoogleCloudStorage",
-            "OPTIONS": {
-                "bucket_name": bucket,
-                "project_id": "tests",
-                "credentials": AnonymousCredentials(),
-            },
-        }
+        # The library's own way to another address than Google's; and without its thread that asks
+        # for the bucket until it is told: it would outlive the server, and go on in other tests.
+        with patch.dict(
+            os.environ,
+            STORAGE_EMULATOR_HOST=f"http://127.0.0.1:{port}",
+            DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA="true",
+        ):
+            yield {
+                "BACKEND": "storages.backends.gcloud.GoogleCloudStorage",
+                "OPTIONS": {
+                    "bucket_name": bucket,
+                    "project_id": "tests",
+                    "credentials": AnonymousCredentials(),
+                },
+            }
     finally:
         server.stop()
-        if before is None:
-            del os.environ["STORAGE_EMULATOR_HOST"]
-        else:
-            os.environ["STORAGE_EMULATOR_HOST"] = before
 
 
 class _Refusing(BaseHTTPRequestHandler):
