@@ -218,20 +218,34 @@ def _telling(sweep: Sweep, table: Table) -> Sequence[Column]:
 
 
 def _compare(sweep: Sweep) -> None:
-    """Lock the rows where only they can tell what they are, and hold them against what was noted;
-    and those that change: a statement that changed them would make them look changed."""
+    """Lock the rows where only they can tell what they are, and hold them against what was noted,
+    if no DELETE is to do that; and those that change: a statement that changed them would make them
+    look changed."""
     removing = sweep.removing
+    told_later = _told_as_they_go(sweep)
     for name in _touched(sweep):
         table = removing.graph.tables[name]
         if sweep.moment.by_rows:
-            noted, columns = iter(sweep.digests[name]), _telling(sweep, table)
-            for keys in _rows_touched(sweep, name):
+            columns = _telling(sweep, table)
+            rows = zip(_rows_touched(sweep, name), sweep.digests[name], strict=True)
+            if name in told_later:
+                going = sum(1 for _ in sweep.batches(sweep.going[name]))
+                rows = zip(_rows_changed(sweep, name), sweep.digests[name][going:], strict=True)
+            for keys, noted in rows:
                 now = removing.remover.digests(table, columns, keys, locked=True)
-                _is_so(bool(now) and now == next(noted), f"rows of {table.label} changed")
+                _is_so(bool(now) and now == noted, f"rows of {table.label} changed")
         else:
             for keys in _rows_changed(sweep, name):
                 count = removing.remover.lock(table, keys, sweep.moment)
                 _is_so(count == len(keys), f"rows of {table.label} changed")
+
+
+def _told_as_they_go(sweep: Sweep) -> set[str]:
+    """The tables whose rows that go are held against what was noted by the DELETE itself: as
+    nothing is changed in them before."""
+    if not sweep.moment.by_rows or not sweep.removing.dialect.removes_telling:
+        return set()
+    return {*sweep.going} - {*sweep.removing.order.emptied_sources(sweep.going)}
 
 
 # Going --------------------------------------------------------------------------------------------
@@ -264,15 +278,32 @@ def _remove(
     for name in removing.order.emptied_sources(sweep.going):
         for keys in sweep.batches(sweep.going[name]):
             removing.empty(name, keys)
+    told = _told_as_they_go(sweep)
     for group in removing.order.groups:
         with removing.unchecked(group):
             for name in group:
                 table = removing.graph.tables[name]
-                for portion in _portions(sweep, held, name):
-                    count = removing.remover.delete(table, portion, sweep.moment)
-                    _is_so(count == len(portion), f"rows of {table.label} changed or are gone")
+                took = _taking if name in told else _counting
+                for count in took(sweep, held, table):
                     gone.removed[table.label] += count
                     progress.advance(count)
+
+
+def _counting(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], table: Table) -> Iterator[int]:
+    """Remove the rows of a table; where they tell it, such as are unchanged."""
+    for portion in _portions(sweep, held, table.name):
+        count = sweep.removing.remover.delete(table, portion, sweep.moment)
+        _is_so(count == len(portion), f"rows of {table.label} changed or are gone")
+        yield count
+
+
+def _taking(sweep: Sweep, _: object, table: Table) -> Iterator[int]:
+    """Remove them, and hold what they were against what was noted."""
+    columns, noted = _telling(sweep, table), iter(sweep.digests[table.name])
+    for keys in sweep.batches(sweep.going[table.name]):
+        count, was = sweep.removing.remover.delete_telling(table, columns, keys)
+        _is_so(bool(was) and was == next(noted), f"rows of {table.label} changed or are gone")
+        yield count
 
 
 # Proof --------------------------------------------------------------------------------------------

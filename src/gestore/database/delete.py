@@ -61,8 +61,15 @@ class Remover:
     ) -> bytes:
         """One digest of all the rows, their order and their number."""
         where = self._reader.among(table, table.key_names, keys)
-        count, told = self.dialect.row_digests(table, columns, where, locked=locked)
-        return blake2b(told, digest_size=16).digest() if told and count == len(keys) else b""
+        return _digest(len(keys), *self.dialect.row_digests(table, columns, where, locked=locked))
+
+    def delete_telling(
+        self, table: Table, columns: Sequence[Column], keys: Sequence[Key]
+    ) -> tuple[int, bytes]:
+        """Remove the rows; how many there were comes back, and what `digests` was of them."""
+        where = self._reader.among(table, table.key_names, keys)
+        count, told = self.dialect.removed_digests(table, columns, where)
+        return count, _digest(len(keys), count, told)
 
     def empty(self, table: Table, columns: Sequence[Column], keys: Sequence[Key]) -> None:
         """Let pointers of the rows point at nothing, before what they point at goes."""
@@ -116,3 +123,7 @@ class Remover:
             post_delete.send(
                 table.model, instance=instance, using=self.connection.alias, origin=instance
             )
+
+
+def _digest(wanted: int, count: int, told: bytes) -> bytes:
+    return blake2b(told, digest_size=16).digest() if told and count == wanted else b""

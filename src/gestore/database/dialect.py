@@ -323,6 +323,16 @@ class Dialect(Protocol):
         """How many rows there are, and what tells each of them from what it may become, ordered by
         key; nothing where of a row that cannot be told. Of databases that tell `by_rows` alone."""
 
+    @property
+    def removes_telling(self) -> bool:
+        """Whether a DELETE can tell what the rows were that it took."""
+
+    def removed_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition
+    ) -> tuple[int, bytes]:
+        """Remove the rows, and tell what `row_digests` told of them just before. Only where
+        `removes_telling`."""
+
     def has_triggers(self, tables: Sequence[Table]) -> bool:
         """Whether a trigger of somebody's own acts on one of the tables."""
 

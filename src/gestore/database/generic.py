@@ -272,6 +272,15 @@ class GenericDialect:
     ) -> tuple[int, bytes]:
         raise NotImplementedError
 
+    @property
+    def removes_telling(self) -> bool:
+        return False
+
+    def removed_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition
+    ) -> tuple[int, bytes]:
+        raise NotImplementedError
+
     def has_triggers(self, tables: Sequence[Table]) -> bool:
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -60,11 +59,15 @@ _ABOUT_EVERYTHING = frozenset({_LOCK_TIMEOUT, _DEADLOCK, 2006, 2013})
 _DUPLICATE = 1062
 # Their texts are short, and have neither a colon nor a hyphen alone.
 _PLAIN_KINDS = frozenset({Kind.INTEGER, Kind.UUID})
-_HARMLESS = re.compile("[-0-9a-f]*")
+_HARMLESS = b"-0123456789abcdef"
 
 
 def _numbers(values: Sequence[int | None]) -> list[bytes]:
     return [_NULL if value is None else b"%d" % value for value in values]
+
+
+def _are_plain(columns: Iterable[Column]) -> bool:
+    return _PLAIN_KINDS.issuperset(column.kind for column in columns)
 
 
 class MySQLDialect(GenericDialect):
@@ -80,11 +83,14 @@ class MySQLDialect(GenericDialect):
         if leaf.kind is Kind.TEXT and set(map(type, keys)) == {str}:
             texts: Any = keys
             # Numbers and UUIDs, as generic keys have them: nothing in them is to be escaped.
-            if _HARMLESS.fullmatch("".join(texts)) is None:
+            if "".join(texts).encode().translate(None, _HARMLESS):
                 return None
             return Condition(f"""{column} IN ('{"','".join(texts)}')""")
         if not isinstance(keys, PackedUUIDs) or type(leaf.leaf) is not UUIDField:
             return None
+        if self.connection.features.has_native_uuid_field:
+            # As bytes: a text would have to be taken apart.
+            return Condition(f"{column} IN (0x{',0x'.join(keys.hexes())})")
         return Condition(f"""{column} IN ('{"','".join(keys.hexes())}')""")
 
     def distinct(self, column: str, table: str) -> str:
@@ -358,6 +364,11 @@ class MySQLDialect(GenericDialect):
         if table.is_auto_key and self.highest_key(table) < key:
             bump(key)
 
+    @property
+    def removes_telling(self) -> bool:
+        # DELETE … RETURNING: all of MariaDB that Django takes, and no MySQL.
+        return self._is_mariadb
+
     def row_digests(
         self, table: Table, columns: Sequence[Column], where: Condition, *, locked: bool
     ) -> tuple[int, bytes]:
@@ -366,27 +377,49 @@ class MySQLDialect(GenericDialect):
         hold no sign of ours, the texts themselves; of keys none, where there are other columns:
         each is known by its place."""
         name = quoted(self.connection, table.db_table)
-        is_plain = _PLAIN_KINDS.issuperset(column.kind for column in columns)
+        return self._digests(
+            columns,
+            f"SELECT {self._told(table, columns)} FROM {name} WHERE {where.sql}"
+            f" ORDER BY {self._keys(table)}{self.locking if locked else ''}",
+            where.parameters,
+        )
+
+    def removed_digests(
+        self, table: Table, columns: Sequence[Column], where: Condition
+    ) -> tuple[int, bytes]:
+        name = quoted(self.connection, table.db_table)
+        return self._digests(
+            columns,
+            f"DELETE FROM {name} WHERE {where.sql}"
+            f" ORDER BY {self._keys(table)} RETURNING {self._told(table, columns)}",
+            where.parameters,
+        )
+
+    def _keys(self, table: Table) -> str:
+        return ", ".join(
+            quoted(self.connection, table.db_table, column.db_name) for column in table.key_columns
+        )
+
+    def _told(self, table: Table, columns: Sequence[Column]) -> str:
+        is_plain = _are_plain(columns)
         others = [column for column in columns if column.name not in table.key_names]
         names = [
-            f"{name}.{quoted(self.connection, column.db_name)}"
+            quoted(self.connection, table.db_table, column.db_name)
             for column in (is_plain and others) or columns
         ]
         if is_plain:
-            texts = ", ".join(f"IFNULL(CONCAT({c}), '-')" for c in names)
-            told = f"CONCAT_WS(':', {texts})"
-        else:
-            texts = ", ".join(f"IFNULL(CONCAT(LENGTH({c}), ':', {c}), '-')" for c in names)
-            told = f"UNHEX(MD5(CONCAT({texts})))"
-        keys = ", ".join(f"{name}.{quoted(self.connection, c.db_name)}" for c in table.key_columns)
+            texts = ", ".join(f"IFNULL(CONCAT({name}), '-')" for name in names)
+            return f"CONCAT_WS(':', {texts})"
+        texts = ", ".join(f"IFNULL(CONCAT(LENGTH({name}), ':', {name}), '-')" for name in names)
+        return f"UNHEX(MD5(CONCAT({texts})))"
+
+    def _digests(
+        self, columns: Sequence[Column], statement: str, parameters: Sequence[Parameter]
+    ) -> tuple[int, bytes]:
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {told} FROM {name} WHERE {where.sql}"
-                f" ORDER BY {keys}{self.locking if locked else ''}",
-                where.parameters,
-            )
+            cursor.execute(statement, parameters)
             rows = cursor.fetchall()
-        if is_plain:
+        if _are_plain(columns):
             return len(rows), "\n".join([text for (text,) in rows]).encode()
         # A row too long for the server to put together has none: it is like no other.
         digests = [bytes(digest or b"") for (digest,) in rows]

@@ -758,8 +758,7 @@ def _raw_forms(column: Column, keys: Sequence[Key]) -> Sequence[Value]:
     """The values a generic key column may hold for these keys."""
     if column.kind is Kind.TEXT:
         if isinstance(keys, PackedUUIDs):
-            hexes = keys.hexes()
-            return [_dashed(digits) for digits in hexes] + hexes
+            return keys.texts() + keys.hexes()
         texts = [str(key) for key in keys]
         # Both ways that a UUID is written.
         return texts + [key.hex for key in keys if isinstance(key, UUID)]
@@ -777,7 +776,3 @@ def _are_texts(columns: Sequence[Column], values: Sequence[Value]) -> bool:
 def _are_uuids(columns: Sequence[Column], values: Sequence[Value]) -> bool:
     is_one = len(columns) == 1 and columns[0].kind is Kind.UUID
     return is_one and not isinstance(values, PackedUUIDs) and set(map(type, values)) == {UUID}
-
-
-def _dashed(digits: str) -> str:
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -38,6 +38,8 @@ _SEARCHED = 8
 # So many UUIDs are taken apart at once: a tuple for each would cost thrice as much.
 _MANY = 1_024
 _MANY_PARTS = Struct("16s" * _MANY)
+# Where the 32 digits of a UUID stand among the 36 signs that it is written with.
+_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
 
 
 class KeySet(Protocol):
@@ -99,6 +101,14 @@ class PackedUUIDs(Sequence[UUID]):
     def hexes(self) -> list[str]:
         """Each as its 32 digits."""
         return self.data.hex(",", 16).split(",") if self.data else []
+
+    def texts(self) -> list[str]:
+        """Each as `str` writes it: all first signs are put in their places, then all second."""
+        digits = self.data.hex().encode()
+        signs = bytearray(b"%b," % (b"-" * 36) * len(self))
+        for number, place in enumerate(_DIGITS):
+            signs[place::37] = digits[number::32]
+        return signs.decode().split(",")[:-1]
 
     def __len__(self) -> int:
         return len(self.data) >> 4
