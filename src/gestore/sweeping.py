@@ -125,17 +125,19 @@ def _swept(sweep: Sweep, progress: Progress) -> Gone:
     removing, gone = sweep.removing, Gone()
     tables = [removing.graph.tables[name] for name in _touched(sweep)]
     _is_so(removing.dialect.is_reliable(sweep.moment, tables), "the moment is of no use")
-    told_by_rows = bool(removing.dialect.unchanged(sweep.moment, tables[0]))
+    is_one_step = bool(
+        removing.dialect.unchanged(sweep.moment, tables[0]) or _told_as_they_go(sweep)
+    )
     held: Mapping[str, Sequence[KeyTable]] = {}
     with _task(progress, "Comparing", sweep.total):
         _compare(sweep)
         _change(sweep, gone)
-        if told_by_rows:
+        if is_one_step:
             # A row is compared, locked and removed by one statement: others see it until the end.
             held = sweep.key_tables()
             _remove(sweep, held, gone, progress)
     with _task(progress, "Removing", sweep.total):
-        if not told_by_rows:
+        if not is_one_step:
             _remove(sweep, held, gone, progress)
         removing.dialect.settle_constraints()
     with _task(progress, "Proving", sweep.total):

@@ -21,7 +21,7 @@ from gestore.errors import NoRoom
 from gestore.schema.introspect import build_graph
 from gestore.walk import keys as keys_module
 from gestore.walk import spill
-from gestore.walk.keys import IntegerKeys, KeySet, PlainKeys, UUIDKeys, empty_keys
+from gestore.walk.keys import IntegerKeys, KeySet, PackedUUIDs, PlainKeys, UUIDKeys, empty_keys
 
 # The memory that a million rows may take is 64 MB: so many bytes for each.
 BYTES_PER_ROW = 64
@@ -126,6 +126,14 @@ def test_uuids_beyond_one_chunk_are_merged() -> None:
         assert len(keys.add(lot)) == 70_000
     expected = sorted((n % 3) << 64 | n for n in range(140_000))
     assert [key.int for batch in keys.batches(50_000) for key in batch] == expected  # type: ignore[attr-defined]
+
+
+def test_packed_uuids_are_written_as_python_writes_them() -> None:
+    uuids = [UUID(int=n * 0x0123456789ABCDEF0123456789ABCDEF % 2**128) for n in range(100)]
+    packed = PackedUUIDs.of(uuids)
+    assert packed.texts() == [str(uuid) for uuid in uuids]
+    assert packed.hexes() == [uuid.hex for uuid in uuids]
+    assert PackedUUIDs().texts() == []
 
 
 def _integer(n: int) -> int:
