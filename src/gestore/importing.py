@@ -551,7 +551,10 @@ class _Import:
         proved: set[str] = set()
         if not loaded.was_unchecked:
             proved = self.writer.checks_itself(self.graph.relations)
-        found = list(verify(self.graph, loaded, self.reader, proved))
+        relations = (self.graph.relations_by_name[name.lower()] for name in loaded.restored)
+        names = {*loaded.keys_by_table, *loaded.overridden, *(r.source for r in relations)}
+        taken = self.writer.taken([self.graph.tables[name] for name in names])
+        found = list(verify(self.graph, loaded, self.reader, proved, taken))
         if self.options.verify and not found:
             found = list(self._read_back(examination))
         self._roll_back_if(found)

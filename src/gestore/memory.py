@@ -16,7 +16,7 @@ from .load.keymap import KeyMap
 from .load.loader import Loaded
 from .load.pairs import Pairs
 from .load.verdicts import Examination
-from .rows import JsonValue, batches
+from .rows import batches
 from .walk.keys import KeySet, PackedUUIDs, empty_keys
 
 _LOT_KEYS = 10_000
@@ -108,12 +108,8 @@ class Memory:
         for keys in inserted.packed(_LOT_KEYS):
             same = changed.lacking(keys) if len(changed) else keys
             if same:
-                texts = _uuid_texts(same) if isinstance(same, PackedUUIDs) else encode(same)
+                texts = same.texts() if isinstance(same, PackedUUIDs) else encode(same)
                 yield records.KeyLot(texts)
-
-
-def _uuid_texts(uuids: PackedUUIDs) -> list[JsonValue]:
-    return [f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}" for h in uuids.hexes()]
 
 
 def person() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 
 from gestore.database.insert import Writer
 from gestore.database.select import Reader
@@ -201,6 +201,43 @@ def test_values_are_filled_in_by_key(writer: Writer, reader: Reader) -> None:
     assert found[1]["parent"] is None
     assert (found[699]["parent"], found[699]["name"]) == (698, "new 699")
     assert (found[700]["parent"], found[700]["name"]) == (None, "700")
+
+
+def test_pointers_are_filled_in_many_at_once(writer: Writer, reader: Reader) -> None:
+    """Numbers and UUIDs go packed where the database takes them so; and empty ones beside them."""
+    rows = [{"id": n, "menagerie": 1, "parent": None, "name": f"{n}"} for n in range(1, 3_001)]
+    table = insert(writer, "zoo.SelfChain", *rows)
+    wanted = {n: n - 1 if n % 3 else None for n in range(2, 2_900)}
+    writer.fill(table, [table.column("parent")], [(n, [up]) for n, up in wanted.items()])
+    found = {row["id"]: row["parent"] for row in read(reader, table, range(1, 3_001))}
+    assert found == dict.fromkeys(range(1, 3_001)) | wanted
+    token = UUID(int=2**127 + 5)
+    table = insert(writer, "zoo.Identifiers", *({"id": n, "menagerie": 1} for n in (5, 6)))
+    writer.fill(table, [table.column("token")], [(5, [token]), (6, [None])])
+    assert [row["token"] for row in read(reader, table, [5, 6])] == [token, None]
+
+
+def test_refused_pointer_is_said(writer: Writer, vendor: str) -> None:
+    if vendor != "mysql":
+        pytest.skip("the others check at COMMIT")
+    row = {"id": 1, "menagerie": 1, "parent": None, "name": ""}
+    table = insert(writer, "zoo.SelfChain", row)
+    with pytest.raises(LoadFailed, match=r"^zoo\.SelfChain: pointers"), transaction.atomic():
+        writer.fill(table, [table.column("parent")], [(1, [10**9])])
+
+
+def test_rows_that_the_database_took_are_counted(writer: Writer, vendor: str) -> None:
+    table = insert(writer, "zoo.Cage", *({"menagerie": 1, "number": n, "name": ""} for n in (5, 6)))
+    taken = writer.taken([table])
+    assert taken == ({table.name: 2} if vendor == "mysql" else None)
+
+
+def test_fewer_rows_taken_than_given_are_an_error() -> None:
+    from gestore.database.mysql import _took_all
+
+    _took_all(2, 2)
+    with pytest.raises(DatabaseError, match=r"^Of 2 rows the database took 1\.$"):
+        _took_all(1, 2)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from gestore.rows import Key, Value
 from gestore.schema.graph import Graph
 from gestore.schema.introspect import build_graph
 from gestore.schema.table import Table
+from gestore.walk.keys import empty_keys
 from tests.walk.small_world import DictSource
 from tests.zoo import models as zoo
 from tests.zoo import rows
@@ -257,6 +258,11 @@ def _check_unresolved(
         if value is None or not source.resolve(target, columns, [value]):
             lost.append(key)
     assert set(reader.unresolved(relation, keys)) == set(lost), relation.name
+    known = {}
+    for name in source.rows:
+        known[name] = empty_keys(reader.graph.tables[name])
+        known[name].add(source.rows[name])
+    assert set(reader.unresolved(relation, keys, known)) == set(lost), relation.name
 
 
 # References ---------------------------------------------------------------------------------------

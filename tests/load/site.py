@@ -28,6 +28,7 @@ from gestore.schema.graph import Graph
 from gestore.schema.introspect import build_graph
 from gestore.schema.relation import Relation
 from gestore.schema.table import Column, Table
+from gestore.walk.keys import KeySet
 
 ROME = ZoneInfo("Europe/Rome")
 ZONES = TimeZones(True, True, ROME, ROME)
@@ -151,7 +152,9 @@ class Site:
     def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int:
         return len(list(self._with(table.name, names, values)))
 
-    def unresolved(self, relation: Relation, keys: Sequence[Key]) -> list[Key]:
+    def unresolved(
+        self, relation: Relation, keys: Sequence[Key], known: Mapping[str, KeySet] | None = None
+    ) -> list[Key]:
         lost = []
         for key in keys:
             value = _value(self.rows[relation.source][key], relation.columns)

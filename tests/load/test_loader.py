@@ -81,6 +81,21 @@ def test_pointers_in_a_circle_wait_where_nothing_is_deferred() -> None:
     assert list(verify(GRAPH, loaded, site)) == []
 
 
+def test_what_the_database_took_is_there_and_no_less() -> None:
+    site = Site()
+    loaded = Trip([MENAGERIE, *chain((1, None), (2, 1))], site).load()
+    site.rows["zoo.selfchain"].clear()
+    first = next(verify(GRAPH, loaded, site, proved=EVERYTHING))
+    assert first.message == "2 rows were written and 0 are there."
+    # Nobody looks for rows of which the database said that it took them.
+    taken = {"zoo.menagerie": 1, "zoo.selfchain": 2}
+    assert list(verify(GRAPH, loaded, site, proved=EVERYTHING, taken=taken)) == []
+    found = list(verify(GRAPH, loaded, site, proved=EVERYTHING, taken=taken | {"zoo.selfchain": 1}))
+    assert [(f.code, f.message) for f in found] == [
+        ("count", "2 rows were written and 1 are there.")
+    ]
+
+
 def test_circle_of_required_pointers_goes_in_unchecked() -> None:
     site = Site(immediate=EVERYTHING)
     rows = [

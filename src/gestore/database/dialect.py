@@ -285,6 +285,21 @@ class Dialect(Protocol):
     ) -> None:
         """Put rows in that come as packed columns."""
 
+    def counts_inserts(self, tables: Sequence[Table]) -> bool:
+        """Whether rows that were put into these tables, all of them or an error, are there."""
+
+    def fills_packed(self, table: Table, columns: Sequence[Column]) -> bool:
+        """Whether `fill_packed` can be asked of the columns."""
+
+    def fill_packed(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        keys: Sequence[Parameter],
+        packed: Sequence[Sequence[Parameter]],
+    ) -> None:
+        """Give the columns of existing rows values that come packed, with the rows' keys."""
+
     def reserve(
         self, table: Table, count: int, above: int, bump: Callable[[int], None]
     ) -> Sequence[int]:

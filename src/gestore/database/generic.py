@@ -224,6 +224,21 @@ class GenericDialect:
     ) -> None:
         self.insert(table, columns, list(zip(*packed, strict=True)))
 
+    def counts_inserts(self, tables: Sequence[Table]) -> bool:
+        return False
+
+    def fills_packed(self, table: Table, columns: Sequence[Column]) -> bool:
+        return False
+
+    def fill_packed(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        keys: Sequence[Parameter],
+        packed: Sequence[Sequence[Parameter]],
+    ) -> None:
+        raise NotImplementedError
+
     def adapt(self, column: Column) -> Adapter | None:
         if column.kind in _AS_THEY_ARE:
             return None

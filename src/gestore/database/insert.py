@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # Two parameters a row and column for CASE: far below every database's limit.
 _FILL_ROWS = 200
+_FILL_PACKED_ROWS = 2_000
 
 
 class Writer:
@@ -34,6 +36,12 @@ class Writer:
         self.graph = graph
         self.dialect = dialect_of(connection)
         self._adapters: dict[tuple[str, str], Adapter | None] = {}
+        self._taken: Counter[str] = Counter()
+
+    def taken(self, tables: Sequence[Table]) -> Mapping[str, int] | None:
+        """By table how many rows the database took; None where that does not say that they are
+        there."""
+        return self._taken if self.dialect.counts_inserts(tables) else None
 
     def insert(
         self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Value]]
@@ -46,6 +54,7 @@ class Writer:
             if self.dialect.is_about_everything(error):
                 raise
             raise self._refusal(table, columns, rows, adapted, error) from error
+        self._taken[table.name] += len(rows)
 
     # Packed columns: the values of many rows as this database takes them quickest.
 
@@ -86,6 +95,7 @@ class Writer:
                 lambda lot: write(table, columns, [[part[n] for n in lot] for part in packed]),
             )
             raise self._failure(table, key_text(keys()[place]), error) from error
+        self._taken[table.name] += len(packed[0])
 
     # While others ask over another session (`database.beside`): after a failure all is rolled back.
 
@@ -94,6 +104,7 @@ class Writer:
     ) -> None:
         """Put rows in that come as packed columns, without a savepoint."""
         self.dialect.insert_packed(table, columns, packed)
+        self._taken[table.name] += len(packed[0])
 
     def make_room_unguarded(self, table: Table, key: int) -> None:
         """`make_room` for rows that are just about to be written."""
@@ -214,9 +225,27 @@ class Writer:
     def fill(
         self, table: Table, columns: Sequence[Column], rows: Sequence[tuple[Key, Sequence[Value]]]
     ) -> None:
-        """Give the columns of existing rows these values: one statement for some 200 rows."""
-        for lot in batches(rows, _FILL_ROWS):
-            self._fill(table, columns, lot)
+        """Give the columns of existing rows these values: one statement for some 200 rows, where
+        they can go packed for more."""
+        fill, size = self._fill, _FILL_ROWS
+        if self.dialect.fills_packed(table, columns):
+            fill, size = self._fill_packed, _FILL_PACKED_ROWS
+        for lot in batches(rows, size):
+            try:
+                fill(table, columns, lot)
+            except DatabaseError as error:
+                raise LoadFailed(
+                    f"{table.label}: pointers were refused by the database: {told(error)}",
+                    hint="Everything was rolled back.",
+                ) from error
+
+    def _fill_packed(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[tuple[Key, Sequence[Value]]]
+    ) -> None:
+        keys = self.dialect.pack(table.key_columns[0], [key for key, _ in rows])
+        values = zip(*(row for _, row in rows), strict=True)
+        packed = [self.dialect.pack(c, some) for c, some in zip(columns, values, strict=True)]
+        self.dialect.fill_packed(table, columns, keys, packed)
 
     def _fill(
         self, table: Table, columns: Sequence[Column], rows: Sequence[tuple[Key, Sequence[Value]]]
@@ -238,14 +267,8 @@ class Writer:
             f"UPDATE {quoted(self.connection, table.db_table)}"
             f" SET {', '.join(assignments)} WHERE {where.sql}"
         )
-        try:
-            with self.connection.cursor() as cursor:
-                cursor.execute(statement, [*parameters, *where.parameters])
-        except DatabaseError as error:
-            raise LoadFailed(
-                f"{table.label}: pointers were refused by the database: {told(error)}",
-                hint="Everything was rolled back.",
-            ) from error
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*parameters, *where.parameters])
 
     def cannot_defer(self, relations: Iterable[Relation]) -> set[str]:
         return self.dialect.cannot_defer(relations, self.graph.tables)

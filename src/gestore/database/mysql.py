@@ -12,6 +12,7 @@ from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError
 from django.db.models import UUIDField
 
 from ..errors import DatabaseFailed
@@ -64,6 +65,11 @@ _HARMLESS = b"-0123456789abcdef"
 
 def _numbers(values: Sequence[int | None]) -> list[bytes]:
     return [_NULL if value is None else b"%d" % value for value in values]
+
+
+def _took_all(taken: int, given: int) -> None:
+    if taken != given:
+        raise DatabaseError(f"Of {given:,} rows the database took {taken:,}.")
 
 
 def _are_plain(columns: Iterable[Column]) -> bool:
@@ -303,7 +309,8 @@ class MySQLDialect(GenericDialect):
         """Texts in quotes: escaped all in one, with a character between them that none has."""
         filled = [text for text in texts if text is not None]
         driver = self.connection.connection
-        between = next((c for c in _BETWEEN if not any(c in text for text in filled)), None)
+        signs = "".join(filled)
+        between = next((sign for sign in _BETWEEN if sign not in signs), None)
         if between is None:
             return [_NULL if text is None else driver.literal(text) for text in texts]
         joined = between.join(filled).encode(driver.encoding)
@@ -330,10 +337,53 @@ class MySQLDialect(GenericDialect):
                 row = b"(%b)" % b",".join(values)
                 if rows and size + len(row) + 1 > self._statement_bytes:
                     execute(head + b",".join(rows))
+                    _took_all(cursor.rowcount, len(rows))
                     rows, size = [], len(head)
                 rows.append(row)
                 size += len(row) + 1
             execute(head + b",".join(rows))
+            _took_all(cursor.rowcount, len(rows))
+
+    def insert(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
+    ) -> None:
+        names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
+        marks = ", ".join(["%s"] * len(columns))
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
+                rows,
+            )
+            _took_all(cursor.rowcount, len(rows))
+
+    def counts_inserts(self, tables: Sequence[Table]) -> bool:
+        return not self.has_triggers(tables)
+
+    def fills_packed(self, table: Table, columns: Sequence[Column]) -> bool:
+        # Numbers and UUIDs are equal whatever the collation. MySQL writes VALUES otherwise.
+        is_number = len(table.key_names) == 1 and table.key_columns[0].kind is Kind.INTEGER
+        return self._is_mariadb and is_number and _are_plain(columns)
+
+    def fill_packed(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        keys: Sequence[Parameter],
+        packed: Sequence[Sequence[Parameter]],
+    ) -> None:
+        name = quoted(self.connection, table.db_table)
+        key = quoted(self.connection, table.db_table, table.key_columns[0].db_name)
+        # The first row is none, and gives the others their names.
+        head = ", ".join(["0 AS gestore_key", *(f"NULL AS v{n}" for n in range(len(columns)))])
+        start = f"UPDATE (SELECT {head} WHERE 1 = 0 UNION ALL VALUES "
+        end = f") gestore_values STRAIGHT_JOIN {name} ON {key} = gestore_key SET " + ", ".join(
+            f"{quoted(self.connection, table.db_table, column.db_name)} = v{n}"
+            for n, column in enumerate(columns)
+        )
+        rows = b",".join(b"(%b)" % b",".join(row) for row in zip(keys, *packed, strict=True))
+        with self.connection.cursor() as cursor:
+            execute: Any = cursor.execute
+            execute(start.encode() + rows + end.encode())
 
     @cached_property
     def _statement_bytes(self) -> int:

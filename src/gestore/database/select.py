@@ -20,7 +20,7 @@ from ..rows import Key, Value, key_text
 from ..schema.graph import Graph
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from ..walk.keys import PackedUUIDs, empty_keys
+from ..walk.keys import KeySet, PackedUUIDs, empty_keys
 from ..walk.source import Ask, Lot
 from .dialect import (
     Adapter,
@@ -473,12 +473,15 @@ class Reader:
             return sum(1 for _ in self.pointing(relation, target.name, keys))
         return self.count(source, relation.columns, keys)
 
-    def unresolved(self, relation: Relation, keys: Sequence[Key]) -> list[Key]:
-        """Those of the rows whose pointer leads to no row, dangling or not as they may."""
+    def unresolved(
+        self, relation: Relation, keys: Sequence[Key], known: Mapping[str, KeySet] | None = None
+    ) -> list[Key]:
+        """Those of the rows whose pointer leads to no row, dangling or not as they may. `known` are
+        rows by table that need not be looked for."""
         source = self.graph.tables[relation.source]
         where = self.among(source, source.key_names, keys)
         if relation.is_generic:
-            return self._unresolved_generic(relation, source, where)
+            return self._unresolved_generic(relation, source, where, known or {})
         target = self.graph.tables[relation.target]
         pointers = [self.sql(source, name) for name in relation.columns]
         # The alias keeps a self-relation's two sides apart.
@@ -494,7 +497,9 @@ class Reader:
         )
         return self._keys(source, Condition(sql, where.parameters))
 
-    def _unresolved_generic(self, relation: Relation, source: Table, where: Condition) -> list[Key]:
+    def _unresolved_generic(
+        self, relation: Relation, source: Table, where: Condition, known: Mapping[str, KeySet]
+    ) -> list[Key]:
         columns = [*source.key_columns, source.column(relation.content_type)]
         columns.append(source.column(relation.columns[0]))
         pointing: dict[Key, list[tuple[Key, Value]]] = {}
@@ -516,9 +521,12 @@ class Reader:
                 else:
                     wanted.setdefault(target, {}).setdefault(pointed, []).append(key)
         for target, keys_by_pointed in wanted.items():
-            names = self.graph.tables[target].key_names
-            there = {value for value, _ in self.resolve(target, names, list(keys_by_pointed))}
-            lost += [k for p, keys in keys_by_pointed.items() if p not in there for k in keys]
+            names, pointed_at = self.graph.tables[target].key_names, list(keys_by_pointed)
+            if target in known:
+                pointed_at = known[target].missing(pointed_at)
+            found = self.resolve(target, names, pointed_at) if pointed_at else ()
+            absent = {*pointed_at}.difference(value for value, _ in found)
+            lost += [key for pointed in absent for key in keys_by_pointed[pointed]]
         return lost
 
     def refuses(self, column: Column, value: Value) -> str:

@@ -37,8 +37,6 @@ class _Assigned(Protocol):
 
     def __getitem__(self, source: Key) -> Key: ...
 
-    def many(self, sources: Iterable[Key]) -> dict[Key, Key]: ...
-
 
 class KeyMap:
     """Source values to target values, by table and columns (the key's columns for keys).
@@ -127,18 +125,21 @@ class KeyMap:
         if not self.may_change(place):
             return sources
         found = self._found(place, {source for source in sources if source is not None})
-        return [*map(found.get, sources)]
+        return [found.get(source, source) for source in sources]
 
     def _found(self, place: Place, sources: set[Value]) -> dict[Value, Value]:
+        """The targets of those of the sources that have another, perhaps of more."""
         fresh = self._fresh.get(place)
         if fresh is None or self._values.get(place) or {place} & {*self._recalled, *self._derived}:
             return {source: self.target(*place, source) for source in sources}
         # Nothing but new keys: asked of all at once.
-        same = {*fresh.lacking(sources)}
         assigned = self._assigned.get(place)
+        if isinstance(assigned, IntegerPairs):
+            return assigned.many(sources)
+        changing = sources - {*fresh.lacking(sources)}
         if assigned is None:
-            return {s: s if s in same else Fresh(place[0], s) for s in sources}
-        return {s: s for s in same} | assigned.many(sources - same)
+            return {source: Fresh(place[0], source) for source in changing}
+        return {source: assigned[source] for source in changing}
 
     def _settled(self, value: Value) -> Value:
         """A composite key may hold parts that were fresh when it was put."""
@@ -226,9 +227,6 @@ class _DerivedUUIDs:
 
     def __getitem__(self, source: Key) -> Key:
         return uuid5(self._namespace, str(source))
-
-    def many(self, sources: Iterable[Key]) -> dict[Key, Key]:
-        return {source: self[source] for source in sources}
 
 
 def is_fresh(value: Value) -> bool:

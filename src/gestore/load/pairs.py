@@ -21,6 +21,8 @@ MOST_INTEGERS = 1_000_000
 MOST_PAIRS = 100_000
 _BLOCK_PAIRS = 2_048
 _READ_BLOCKS = 64
+# Where so many pairs lie among sources, each, all are taken: to look for each takes longer.
+_TAKEN = 4
 _Block: TypeAlias = "tuple[array[int], array[int]]"
 
 
@@ -176,12 +178,26 @@ class IntegerPairs:
         return place < len(sources) and sources[place] == source
 
     def many(self, sources: Iterable[Key]) -> dict[Key, Key]:
-        """The targets of sources that are all there: in order, so that each block is read once."""
+        """The targets of those of the sources that are there, perhaps of others: in order, so that
+        each block is read once."""
         in_order: Sequence[int] = sorted(cast("Iterable[int]", sources))
-        return {source: self[source] for source in in_order}
+        found: dict[Key, Key] = {}
+        start = bisect_left(in_order, self._firsts[0]) if self._firsts else len(in_order)
+        while start < len(in_order):
+            number = self._number_of(in_order[start])
+            is_last = number + 1 == len(self._firsts)
+            end = len(in_order) if is_last else bisect_left(in_order, self._firsts[number + 1])
+            found |= _of_block(self._block(number), in_order[start:end])
+            start = end
+        return found
 
     def _block_of(self, source: int) -> _Block:
-        number = max(0, bisect_right(self._firsts, source) - 1)
+        return self._block(self._number_of(source))
+
+    def _number_of(self, source: int) -> int:
+        return max(0, bisect_right(self._firsts, source) - 1)
+
+    def _block(self, number: int) -> _Block:
         block = self._held.get(number)
         if block is None and self._file is not None:
             both = array("q", self._file.read(number))
@@ -192,3 +208,12 @@ class IntegerPairs:
             self._held[number] = block
         assert block is not None
         return block
+
+
+def _of_block(block: _Block, in_order: Sequence[int]) -> dict[Key, Key]:
+    sources, targets = block
+    start, end = bisect_left(sources, in_order[0]), bisect_right(sources, in_order[-1])
+    if end - start <= _TAKEN * len(in_order):
+        return dict(zip(sources[start:end], targets[start:end], strict=True))
+    places = ((source, bisect_left(sources, source, start, end)) for source in in_order)
+    return {s: targets[n] for s, n in places if n < end and sources[n] == s}

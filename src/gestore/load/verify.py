@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -26,18 +26,29 @@ class Witness(Protocol):
 
     def count(self, table: Table, names: Sequence[str], values: Sequence[Value]) -> int: ...
 
-    def unresolved(self, relation: Relation, keys: Sequence[Key]) -> Sequence[Key]:
-        """Those of the rows whose pointer leads to no row."""
+    def unresolved(
+        self, relation: Relation, keys: Sequence[Key], known: Mapping[str, KeySet] | None = None
+    ) -> Sequence[Key]:
+        """Those of the rows whose pointer leads to no row. `known` are rows that there are."""
 
 
 def verify(
-    graph: Graph, loaded: Loaded, witness: Witness, proved: Container[str] = ()
+    graph: Graph,
+    loaded: Loaded,
+    witness: Witness,
+    proved: Container[str] = (),
+    taken: Mapping[str, int] | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with the rows just written; nothing, normally. The pointers of the relations
-    `proved` are left to the database, which checks them itself."""
+    `proved` are left to the database, which checks them itself. `taken` says how many rows it took
+    of each table, where what it took is there: those need not be looked for."""
     for name, keys in loaded.keys_by_table.items():
-        yield from _absent(graph.tables[name], keys, witness)
-    yield from dangling(graph, loaded, witness, proved)
+        if taken is None:
+            yield from _absent(graph.tables[name], keys, witness)
+        elif (found := taken.get(name, 0)) != (written := loaded.rows_by_table[name]):
+            yield _too_few(graph.tables[name], written, found)
+    known = None if taken is None else loaded.keys_by_table
+    yield from dangling(graph, loaded, witness, proved, known)
     for name, keys in loaded.restored.items():
         relation = graph.relations_by_name[name.lower()]
         table = graph.tables[relation.source]
@@ -46,36 +57,46 @@ def verify(
 
 
 def dangling(
-    graph: Graph, loaded: Loaded, witness: Witness, proved: Container[str] = ()
+    graph: Graph,
+    loaded: Loaded,
+    witness: Witness,
+    proved: Container[str] = (),
+    known: Mapping[str, KeySet] | None = None,
 ) -> Iterator[Finding]:
-    """The written rows whose pointers lead nowhere."""
+    """The written rows whose pointers lead nowhere. What is `known` need not be looked for."""
     for written in (loaded.keys_by_table, loaded.overridden):
         for name, keys in written.items():
             for relation in graph.pointing_from(name):
                 if relation.name in proved:
                     continue
                 allowed = loaded.dangling.get(relation.name, set())
-                yield from _unresolved(graph.tables[name], relation, keys, allowed, witness)
+                table = graph.tables[name]
+                yield from _unresolved(table, relation, keys, allowed, witness, known)
 
 
 def _absent(table: Table, keys: KeySet, witness: Witness) -> Iterator[Finding]:
     batches = keys.packed(_BATCH_KEYS)
     found = sum(witness.count(table, table.key_names, batch) for batch in batches)
     if found != len(keys):
-        yield Finding(
-            "count",
-            Severity.ERROR,
-            table.label,
-            f"{len(keys):,} rows were written and {found:,} are there.",
-        )
+        yield _too_few(table, len(keys), found)
+
+
+def _too_few(table: Table, written: int, found: int) -> Finding:
+    told = f"{written:,} rows were written and {found:,} are there."
+    return Finding("count", Severity.ERROR, table.label, told)
 
 
 def _unresolved(
-    table: Table, relation: Relation, keys: KeySet, allowed: set[Key], witness: Witness
+    table: Table,
+    relation: Relation,
+    keys: KeySet,
+    allowed: set[Key],
+    witness: Witness,
+    known: Mapping[str, KeySet] | None = None,
 ) -> Iterator[Finding]:
     shown = 0
     for batch in keys.packed(_BATCH_KEYS):
-        for key in witness.unresolved(relation, batch):
+        for key in witness.unresolved(relation, batch, known):
             if key in allowed:
                 continue
             shown += 1
