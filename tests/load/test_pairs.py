@@ -61,6 +61,11 @@ def test_pairs_of_integers(most: int, known: dict[int, int]) -> None:
         assert {source for source in range(-10, 10) if source in ours} == set(known)
         assert {source: ours[source] for source in known} == known
         assert ours.many(known) == known
+        some = ours.many(range(-10, 10, 7))
+        assert some.items() <= known.items()
+        assert {source for source in range(-10, 10, 7) if source in some} == {
+            source for source in range(-10, 10, 7) if source in known
+        }
         assert "1" not in ours
 
 
