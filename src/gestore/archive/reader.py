@@ -237,7 +237,7 @@ class ArchiveReader:
         rows: told by its bytes, no row is parsed."""
         tap = _Tap()
         with expansion_errors(self.name):
-            for _ in self._pieces(tap):
+            for _ in self._bytes(tap):
                 pass
         if tap.digest.hexdigest() != sha256:
             return False
@@ -289,6 +289,10 @@ class ArchiveReader:
 
     def _pieces(self, tap: _Tap) -> Iterator[str]:
         """The text in pieces that end with a line where there are lines."""
+        return map(self._decoded, self._bytes(tap))
+
+    def _bytes(self, tap: _Tap) -> Iterator[bytes]:
+        """The same, as bytes."""
         clear = self._clear()
         stream = expanding(clear, self._compression)
         size = 0
@@ -306,10 +310,10 @@ class ArchiveReader:
                 piece, rest = piece + rest[:place], rest[place:]
             if piece:
                 tap.take(piece)
-                yield self._decoded(piece)
+                yield piece
         if rest:
             tap.take(rest)
-            yield self._decoded(rest)
+            yield rest
         if self._compression and not size:
             # zstandard is silent about a frame that breaks off before its first block ends.
             raise cut_off(self.name)

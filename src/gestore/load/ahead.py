@@ -359,7 +359,7 @@ class Ahead:
         loaded = self._loaded
         loaded.counts[table.name] = loaded.counts.get(table.name, 0) + lot.count
         if not self._stays(table):
-            loaded.keys.setdefault(table.name, empty_keys(table)).add(columns.keys())
+            loaded.keys.setdefault(table.name, empty_keys(table)).take(columns.keys())
         if hidden is not None:
             loaded.hidden.append(hidden)
 

@@ -213,9 +213,13 @@ class KeyMap:
             yield source, self.target(*place, source)
         fresh = self._fresh.get(place)
         if fresh is not None and place in self._assigned:
+            assigned = self._assigned[place]
             for batch in fresh.batches(_BATCH_KEYS):
-                for source in batch:
-                    yield source, self._assigned[place][source]
+                if isinstance(assigned, IntegerPairs):
+                    found = assigned.many(batch)
+                    yield from ((source, found[source]) for source in batch)
+                else:
+                    yield from ((source, assigned[source]) for source in batch)
 
     def __len__(self) -> int:
         return sum(map(len, self._values.values())) + sum(map(len, self._fresh.values()))

@@ -289,7 +289,7 @@ class Loader:
         if table.name not in self._loaded.keys_by_table:
             self._loaded.keys_by_table[table.name] = empty_keys(table)
             self._loaded.rows_by_table[table.name] = 0
-        self._loaded.keys_by_table[table.name].add(keys)
+        self._loaded.keys_by_table[table.name].take(keys)
         self._loaded.rows_by_table[table.name] += count
 
     def _note_dangling(
