@@ -226,6 +226,26 @@ def test_refused_pointer_is_said(writer: Writer, vendor: str) -> None:
         writer.fill(table, [table.column("parent")], [(1, [10**9])])
 
 
+def test_packed_rows_are_as_they_were(
+    writer: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many statements of a few rows, one longer than a statement is to be; quotes, and nothing."""
+    monkeypatch.setitem(vars(writer.dialect), "_statement_bytes", 160)
+    table = writer.graph.table("zoo.SelfChain")
+    names = ["x", "it's", 'a \\ and "b"', "%s \x1f \x1e \n", "long " * 9, "", "(1,2),(3)"] * 30
+    rows = [(n, 1, None, name) for n, name in enumerate(names, 1)]
+    columns = [table.column(name) for name in ("id", "menagerie", "parent", "name")]
+    packed = [
+        writer.pack(column, values, are_texts=False) or []
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    writer.insert_packed(table, columns, packed, lambda: [row[0] for row in rows])
+    found = read(reader, table, range(1, len(rows) + 1))
+    assert [(row["id"], row["menagerie"], row["parent"], row["name"]) for row in found] == rows
+    assert writer.pack(table.column("name"), [], are_texts=False) == []
+    assert writer.pack(table.column("name"), [None], are_texts=False) is not None
+
+
 def test_rows_that_the_database_took_are_counted(writer: Writer, vendor: str) -> None:
     table = insert(writer, "zoo.Cage", *({"menagerie": 1, "number": n, "name": ""} for n in (5, 6)))
     taken = writer.taken([table])

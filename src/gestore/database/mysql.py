@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
@@ -308,14 +309,20 @@ class MySQLDialect(GenericDialect):
     def _quoted(self, texts: Sequence[str | None]) -> list[Parameter]:
         """Texts in quotes: escaped all in one, with a character between them that none has."""
         filled = [text for text in texts if text is not None]
+        if not filled:
+            return [_NULL] * len(texts)
         driver = self.connection.connection
         signs = "".join(filled)
         between = next((sign for sign in _BETWEEN if sign not in signs), None)
         if between is None:
             return [_NULL if text is None else driver.literal(text) for text in texts]
-        joined = between.join(filled).encode(driver.encoding)
-        there = iter(driver.escape_string(joined).split(between.encode()))
-        return [_NULL if text is None else b"'%b'" % next(there) for text in texts]
+        mark = between.encode()
+        escaped = driver.escape_string(between.join(filled).encode(driver.encoding))
+        there = b"'%b'" % escaped.replace(mark, b"'%b'" % mark)
+        if len(filled) == len(texts):
+            return there.split(mark)
+        in_order = iter(there.split(mark))
+        return [_NULL if text is None else next(in_order) for text in texts]
 
     def may_refuse(self, column: Column, values: Sequence[Value], *, are_texts: bool) -> bool:
         if column.kind is not Kind.FLOAT:
@@ -331,18 +338,15 @@ class MySQLDialect(GenericDialect):
         with self.connection.cursor() as cursor:
             # Bytes: a binary value is no text.
             execute: Any = cursor.execute
-            rows: list[bytes] = []
-            size = len(head)
-            for values in zip(*packed, strict=True):
-                row = b"(%b)" % b",".join(values)
-                if rows and size + len(row) + 1 > self._statement_bytes:
-                    execute(head + b",".join(rows))
-                    _took_all(cursor.rowcount, len(rows))
-                    rows, size = [], len(head)
-                rows.append(row)
-                size += len(row) + 1
-            execute(head + b",".join(rows))
-            _took_all(cursor.rowcount, len(rows))
+            rows = [*map(b",".join, zip(*packed, strict=True))]
+            ends = [*accumulate(len(row) + 3 for row in rows)]
+            first, before = 0, 0
+            while first < len(rows):
+                most = before + self._statement_bytes - len(head)
+                end = max(first + 1, bisect_right(ends, most))
+                execute(b"%b(%b)" % (head, b"),(".join(rows[first:end])))
+                _took_all(cursor.rowcount, end - first)
+                first, before = end, ends[end - 1]
 
     def insert(
         self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
