@@ -59,8 +59,9 @@ COPY's text; both cores are busy two thirds of the time. *Growth*: half of a del
 rows is the database's check of constraints, which takes 6.5 times as long as of 100,000, by hand as
 well: random keys lead all over its indexes and its cache. *Memory* grows by longer answers, by keys
 up to the bound at which they spill, and by what lies between what is given back. *On MariaDB* an
-import with `remap` waits for the INSERTs of its largest table, and fills and proves pointers that
-by hand are not checked; a deletion reads twice whose its rows are. What was tried: `docs/speed.md`.
+import with `remap` waits for the INSERTs of its largest table, and fills pointers that by hand are
+not checked; a deletion reads whose its rows are, and compares that as it removes them. What was
+tried: `docs/speed.md`.
 
 *A needle* is such a tenant of 1,000 rows among ever more of others.
 *Anonymized* (`python -m benchmarks anonymized`) is the tenant once more: it leaves plainly and with

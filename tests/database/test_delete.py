@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from gestore.database import postgresql
 from gestore.database.delete import Remover
+from gestore.database.dialects import dialect_of
 from gestore.database.select import Reader
 from gestore.schema.introspect import build_graph
 from gestore.schema.table import Kind
@@ -113,6 +114,29 @@ def keys_of(reader: Reader, label: str, keys: list[Any]) -> KeySet:
     found = empty_keys(reader.graph.table(label))
     found.add(keys)
     return found
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="the others show everybody's triggers")
+def test_who_is_shown_no_triggers_takes_it_that_there_are_some(reader: Reader) -> None:
+    table = reader.graph.table("zoo.Menagerie")
+    assert not reader.dialect.has_triggers([table])
+    host, database = "@'%'", connection.settings_dict["NAME"]
+    user = f"few_{database}"[:32]
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP USER IF EXISTS {user}{host}")
+        cursor.execute(f"CREATE USER {user}{host} IDENTIFIED BY 'few'")
+        cursor.execute(f"GRANT SELECT ON `{database}`.* TO {user}{host}")
+    other = connection.copy()
+    other.settings_dict |= {"USER": user, "PASSWORD": "few"}
+    try:
+        assert dialect_of(other).has_triggers([table])
+        with connection.cursor() as cursor:
+            cursor.execute(f"GRANT TRIGGER ON `{database}`.* TO {user}{host}")
+        assert not dialect_of(other).has_triggers([table])
+    finally:
+        other.close()
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP USER {user}{host}")
 
 
 @pytest.mark.usefixtures("few")

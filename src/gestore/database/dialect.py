@@ -349,7 +349,8 @@ class Dialect(Protocol):
         `removes_telling`."""
 
     def has_triggers(self, tables: Sequence[Table]) -> bool:
-        """Whether a trigger of somebody's own acts on one of the tables."""
+        """Whether a trigger of somebody's own acts on one of the tables, or may without our being
+        shown it."""
 
     def delete_actions(self) -> Iterable[DeleteAction]:
         """The constraints that act when a row is deleted: neither RESTRICT nor NO ACTION."""
