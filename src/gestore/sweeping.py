@@ -285,13 +285,14 @@ def _remove(
         with removing.unchecked(group):
             for name in group:
                 table = removing.graph.tables[name]
-                took = _taking if name in told else _counting
-                for count in took(sweep, held, table):
+                is_told = name in told
+                taken = _telling_removal(sweep, table) if is_told else _removal(sweep, held, table)
+                for count in taken:
                     gone.removed[table.label] += count
                     progress.advance(count)
 
 
-def _counting(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], table: Table) -> Iterator[int]:
+def _removal(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], table: Table) -> Iterator[int]:
     """Remove the rows of a table; where they tell it, such as are unchanged."""
     for portion in _portions(sweep, held, table.name):
         count = sweep.removing.remover.delete(table, portion, sweep.moment)
@@ -299,7 +300,7 @@ def _counting(sweep: Sweep, held: Mapping[str, Sequence[KeyTable]], table: Table
         yield count
 
 
-def _taking(sweep: Sweep, _: object, table: Table) -> Iterator[int]:
+def _telling_removal(sweep: Sweep, table: Table) -> Iterator[int]:
     """Remove them, and hold what they were against what was noted."""
     columns, noted = _telling(sweep, table), iter(sweep.digests[table.name])
     for keys in sweep.batches(sweep.going[table.name]):

@@ -16,7 +16,7 @@ from django.db import models
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gestore.archive.values import TimeZones, decoder, encoder, is_same
+from gestore.archive.values import TimeZones, column_decoder, decoder, encoder, is_same
 from gestore.errors import ValueNotCarried
 from gestore.rows import JsonValue, Value
 from gestore.schema.introspect import build_graph, kind_of
@@ -277,6 +277,16 @@ def test_json_comes_back(text: str) -> None:
     assert isinstance(back, str)
     assert exactly(back) == exactly(text)
     assert is_same(column(models.JSONField()), text, back)
+
+
+@given(st.lists(documents, max_size=5))
+@example(['["\\u0000between documents\\u0000", "\\u0000between documents\\u0000"]', "1"])
+@example(['{"a": "\\u0000between documents\\u0000"}', "[]"])
+def test_documents_are_told_together_as_one_by_one(texts: list[str]) -> None:
+    field = models.JSONField()
+    archived = [json.loads(json.dumps(encoded(field, text))) for text in texts]
+    together = column_decoder(column(field), AWARE)([*archived, None])
+    assert together == [*(carried(field, text) for text in texts), None]
 
 
 def test_json_null_is_not_an_empty_column() -> None:

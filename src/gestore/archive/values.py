@@ -478,20 +478,17 @@ _BETWEEN = "\x00between documents\x00"
 def _documents(values: Sequence[JsonValue]) -> list[Value] | None:
     try:
         texts = iter(_texts([value for value in values if not _needs_care(value)]))
-        return [
-            next(texts)
-            if not _needs_care(value)
-            else None
-            if value is None
-            else _decode_json(value)
-            for value in values
-        ]
+        return [_carefully(value) if _needs_care(value) else next(texts) for value in values]
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
 
 
 def _needs_care(value: JsonValue) -> bool:
     return value is None or (type(value) is dict and len(value) == 1)
+
+
+def _carefully(value: JsonValue) -> str | None:
+    return None if value is None else _decode_json(value)
 
 
 def _texts(documents: Sequence[JsonValue]) -> Sequence[str]:

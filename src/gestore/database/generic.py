@@ -196,6 +196,12 @@ class GenericDialect:
     def insert(
         self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
     ) -> None:
+        self._inserted(table, columns, rows)
+
+    def _inserted(
+        self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
+    ) -> int:
+        """Put the rows in; how many the driver says there were."""
         names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
         marks = ", ".join(["%s"] * len(columns))
         with self.connection.cursor() as cursor:
@@ -203,6 +209,7 @@ class GenericDialect:
                 f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
                 rows,
             )
+            return int(cursor.rowcount) if rows else 0
 
     def takes_texts(self, column: Column) -> bool:
         return False

@@ -356,14 +356,7 @@ class MySQLDialect(GenericDialect):
     def insert(
         self, table: Table, columns: Sequence[Column], rows: Sequence[Sequence[Parameter]]
     ) -> None:
-        names = ", ".join(quoted(self.connection, column.db_name) for column in columns)
-        marks = ", ".join(["%s"] * len(columns))
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                f"INSERT INTO {quoted(self.connection, table.db_table)} ({names}) VALUES ({marks})",
-                rows,
-            )
-            _took_all(cursor.rowcount, len(rows))
+        _took_all(self._inserted(table, columns, rows), len(rows))
 
     def counts_inserts(self, tables: Sequence[Table]) -> bool:
         return not self.has_triggers(tables)
