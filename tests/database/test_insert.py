@@ -217,6 +217,22 @@ def test_pointers_are_filled_in_many_at_once(writer: Writer, reader: Reader) -> 
     assert [row["token"] for row in read(reader, table, [5, 6])] == [token, None]
 
 
+def test_pointers_are_filled_in_under_safe_updates(
+    writer: Writer, reader: Reader, vendor: str
+) -> None:
+    if vendor != "mysql":
+        pytest.skip("only MySQL and MariaDB have them")
+    rows = [{"id": n, "menagerie": 1, "parent": None, "name": ""} for n in range(1, 501)]
+    table = insert(writer, "zoo.SelfChain", *rows)
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET SESSION sql_safe_updates = 1")
+        try:
+            writer.fill(table, [table.column("parent")], [(n, [n - 1]) for n in range(2, 400)])
+        finally:
+            cursor.execute("SET SESSION sql_safe_updates = 0")
+    assert [row["parent"] for row in read(reader, table, [1, 2, 399, 400])] == [None, 1, 398, None]
+
+
 def test_refused_pointer_is_said(writer: Writer, vendor: str) -> None:
     if vendor != "mysql":
         pytest.skip("the others check at COMMIT")

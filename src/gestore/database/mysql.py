@@ -362,9 +362,18 @@ class MySQLDialect(GenericDialect):
         return not self.has_triggers(tables)
 
     def fills_packed(self, table: Table, columns: Sequence[Column]) -> bool:
-        # Numbers and UUIDs are equal whatever the collation. MySQL writes VALUES otherwise.
+        # Numbers and UUIDs are equal whatever the collation.
         is_number = len(table.key_names) == 1 and table.key_columns[0].kind is Kind.INTEGER
-        return self._is_mariadb and is_number and _are_plain(columns)
+        return is_number and _are_plain(columns) and self._joins_values
+
+    @cached_property
+    def _joins_values(self) -> bool:
+        # MySQL writes VALUES otherwise; and who wants safe updates may join nothing to a table.
+        if not self._is_mariadb:
+            return False
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@sql_safe_updates")
+            return not cursor.fetchone()[0]
 
     def fill_packed(
         self,
