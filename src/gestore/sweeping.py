@@ -228,12 +228,12 @@ def _compare(sweep: Sweep) -> None:
     for name in _touched(sweep):
         table = removing.graph.tables[name]
         if sweep.moment.by_rows:
-            columns = _telling(sweep, table)
-            rows = zip(_rows_touched(sweep, name), sweep.digests[name], strict=True)
+            columns, digests = _telling(sweep, table), sweep.digests[name]
+            rows = _rows_touched(sweep, name)
             if name in told_later:
-                going = sum(1 for _ in sweep.batches(sweep.going[name]))
-                rows = zip(_rows_changed(sweep, name), sweep.digests[name][going:], strict=True)
-            for keys, noted in rows:
+                rows = _rows_changed(sweep, name)
+                digests = digests[sum(1 for _ in sweep.batches(sweep.going[name])) :]
+            for keys, noted in zip(rows, digests, strict=True):
                 now = removing.remover.digests(table, columns, keys, locked=True)
                 _is_so(bool(now) and now == noted, f"rows of {table.label} changed")
         else:
@@ -304,9 +304,9 @@ def _telling_removal(sweep: Sweep, table: Table) -> Iterator[int]:
     """Remove them, and hold what they were against what was noted."""
     columns, noted = _telling(sweep, table), iter(sweep.digests[table.name])
     for keys in sweep.batches(sweep.going[table.name]):
-        count, was = sweep.removing.remover.delete_telling(table, columns, keys)
+        was = sweep.removing.remover.delete_telling(table, columns, keys)
         _is_so(bool(was) and was == next(noted), f"rows of {table.label} changed or are gone")
-        yield count
+        yield len(keys)
 
 
 # Proof --------------------------------------------------------------------------------------------

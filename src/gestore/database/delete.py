@@ -63,13 +63,10 @@ class Remover:
         where = self._reader.among(table, table.key_names, keys)
         return _digest(len(keys), *self.dialect.row_digests(table, columns, where, locked=locked))
 
-    def delete_telling(
-        self, table: Table, columns: Sequence[Column], keys: Sequence[Key]
-    ) -> tuple[int, bytes]:
-        """Remove the rows; how many there were comes back, and what `digests` was of them."""
+    def delete_telling(self, table: Table, columns: Sequence[Column], keys: Sequence[Key]) -> bytes:
+        """Remove the rows; what `digests` was of them comes back."""
         where = self._reader.among(table, table.key_names, keys)
-        count, told = self.dialect.removed_digests(table, columns, where)
-        return count, _digest(len(keys), count, told)
+        return _digest(len(keys), *self.dialect.removed_digests(table, columns, where))
 
     def empty(self, table: Table, columns: Sequence[Column], keys: Sequence[Key]) -> None:
         """Let pointers of the rows point at nothing, before what they point at goes."""

@@ -16,7 +16,7 @@ from django.db.models import IntegerField, UUIDField
 from ..rows import Key, Value
 from ..schema.relation import Relation
 from ..schema.table import Column, Kind, Table
-from ..walk.keys import PackedUUIDs, empty_keys
+from ..walk.keys import UUID_DASHES, PackedUUIDs, empty_keys
 from ..walk.source import Lot
 from .dialect import Condition, Dialect
 
@@ -32,8 +32,6 @@ _FIRST_KEYS = 4_000
 # Rows that are held while no other question may be asked.
 _HELD_ROWS = 100_000
 _FETCHED_ROWS = 20_000
-# Of the 36 signs that a UUID is written with.
-_DASHES = (8, 13, 18, 23)
 
 
 class Gathering:
@@ -229,7 +227,7 @@ def _uuids(texts: Sequence[Value]) -> PackedUUIDs | None:
         digits = signs.replace("-", "")
         dashes = "-" * len(texts)
         # As many dashes as there are to be, each where it belongs.
-        if len(digits) != 32 * len(texts) or any(signs[n::36] != dashes for n in _DASHES):
+        if len(digits) != 32 * len(texts) or any(signs[n::36] != dashes for n in UUID_DASHES):
             return None
     else:
         return None

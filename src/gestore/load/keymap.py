@@ -37,6 +37,9 @@ class _Assigned(Protocol):
 
     def __getitem__(self, source: Key) -> Key: ...
 
+    def many(self, sources: Iterable[Key]) -> dict[Key, Key]:
+        """The new keys of those of the sources that have one, perhaps of others."""
+
 
 class KeyMap:
     """Source values to target values, by table and columns (the key's columns for keys).
@@ -139,7 +142,7 @@ class KeyMap:
         changing = sources - {*fresh.lacking(sources)}
         if assigned is None:
             return {source: Fresh(place[0], source) for source in changing}
-        return {source: assigned[source] for source in changing}
+        return assigned.many(changing)
 
     def _settled(self, value: Value) -> Value:
         """A composite key may hold parts that were fresh when it was put."""
@@ -215,11 +218,8 @@ class KeyMap:
         if fresh is not None and place in self._assigned:
             assigned = self._assigned[place]
             for batch in fresh.batches(_BATCH_KEYS):
-                if isinstance(assigned, IntegerPairs):
-                    found = assigned.many(batch)
-                    yield from ((source, found[source]) for source in batch)
-                else:
-                    yield from ((source, assigned[source]) for source in batch)
+                found = assigned.many(batch)
+                yield from ((source, found[source]) for source in batch)
 
     def __len__(self) -> int:
         return sum(map(len, self._values.values())) + sum(map(len, self._fresh.values()))
@@ -231,6 +231,9 @@ class _DerivedUUIDs:
 
     def __getitem__(self, source: Key) -> Key:
         return uuid5(self._namespace, str(source))
+
+    def many(self, sources: Iterable[Key]) -> dict[Key, Key]:
+        return {source: self[source] for source in sources}
 
 
 def is_fresh(value: Value) -> bool:

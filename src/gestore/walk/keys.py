@@ -38,8 +38,9 @@ _SEARCHED = 8
 # So many UUIDs are taken apart at once: a tuple for each would cost thrice as much.
 _MANY = 1_024
 _MANY_PARTS = Struct("16s" * _MANY)
-# Where the 32 digits of a UUID stand among the 36 signs that it is written with.
-_DIGITS = [place for place in range(36) if place not in (8, 13, 18, 23)]
+# Where dashes stand among the 36 signs that a UUID is written with, and where its 32 digits.
+UUID_DASHES = (8, 13, 18, 23)
+_DIGITS = [place for place in range(36) if place not in UUID_DASHES]
 
 
 class KeySet(Protocol):
