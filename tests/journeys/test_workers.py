@@ -171,8 +171,9 @@ def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
                 assert eventually(lambda n=number: n == 4 or len(taken) > n)  # type: ignore[misc]
         # Whoever takes no more gives both sessions back all the same.
         for _, lots in sessions.in_turn([("one", parts), ("other", parts)]):
-            next(iter(lots))
-            lots.close()  # type: ignore[attr-defined]
+            taking = iter(lots)
+            next(taking)
+            taking.close()  # type: ignore[attr-defined]
         assert eventually(lambda: sessions._idle.qsize() == 2)
 
 

@@ -51,6 +51,10 @@ class Gathering:
         self._converter = converter
         self._answerable: dict[str, int] = {}
 
+    def learn_with(self, other: Gathering) -> None:
+        """Remember together; either may be asked in a thread of its own."""
+        self._answerable = other._answerable
+
     def arriving(
         self,
         table: Table,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .sessions import Sessions
 
 _About = TypeVar("_About")
+_Answer = TypeVar("_Answer")
 RowValues: TypeAlias = "tuple[Value, ...]"
 _Converter: TypeAlias = "Callable[[Value], Value]"
 
@@ -92,6 +93,7 @@ class Reader:
         """One that reads the same moment over another connection."""
         twin = Reader(connection, self.graph, is_still=True)
         vars(twin).update(self._told())
+        twin._gather.learn_with(self._gather)
         return twin
 
     def remember(self) -> None:
@@ -192,7 +194,9 @@ class Reader:
             source, table, keys, lambda some: self.among(source, names, some), along
         )
 
-    def in_turn(self, asks: Iterable[tuple[_About, Ask]]) -> Iterator[tuple[_About, Iterable[Lot]]]:
+    def in_turn(
+        self, asks: Iterable[tuple[_About, Ask[_Answer]]]
+    ) -> Iterator[tuple[_About, Iterable[_Answer]]]:
         if self.sessions is not None:
             return self.sessions.in_turn(asks)
         return ((about, ask(self)) for about, ask in asks)

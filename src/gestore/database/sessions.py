@@ -8,17 +8,19 @@ opened, and where none can be, the reader's own connection answers.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from threading import Condition as News
+from threading import Semaphore
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from django.db import Error, connections
 
 from ..errors import DatabaseFailed, UsageError
-from ..walk.source import Ask, KeySource, Lot
+from ..walk.source import Ask, KeySource
 from .dialect import Condition, Lent
 from .dialects import dialect_of
 from .row_sql import fetch_lines
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 _About = TypeVar("_About")
+_Part = TypeVar("_Part")
 
 
 class Sharing(KeySource, Protocol):
@@ -46,6 +49,8 @@ _Lines: TypeAlias = "tuple[int, int, bytes]"
 """Rows there are, whole lines among them, and the lines."""
 
 USUAL_COUNT = 2
+# For each session, questions whose answers may wait to be taken.
+_AHEAD = 2
 
 
 def count_of(connection: BaseDatabaseWrapper, wanted: int | None) -> int:
@@ -118,6 +123,56 @@ class _Session:
     reader: KeySource
 
 
+class _Answer(Generic[_Part]):
+    """An answer, being found in a thread: at most one part of it waits to be taken, and one more
+    for room. The thread, and its session, are free when all has been found."""
+
+    def __init__(self, ask: Ask[_Part], news: News) -> None:
+        self._ask = ask
+        self._news = news
+        self._found: SimpleQueue[_Part | None] = SimpleQueue()
+        self._room = Semaphore()
+        self._error: BaseException | None = None
+        self._is_left = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something can be taken without waiting."""
+        return not self._found.empty()
+
+    def find(self, source: KeySource) -> None:
+        try:
+            for part in self._ask(source):
+                self._room.acquire()
+                if self._is_left:
+                    break
+                self._put(part)
+        except BaseException as error:  # noqa: BLE001  # raised where the answer is taken
+            self._error = error
+        finally:
+            self._put(None)
+
+    def _put(self, part: _Part | None) -> None:
+        with self._news:
+            self._found.put(part)
+            self._news.notify_all()
+
+    def leave(self) -> None:
+        """No more of it is wanted."""
+        self._is_left = True
+        self._room.release()
+
+    def __iter__(self) -> Iterator[_Part]:
+        try:
+            while (part := self._found.get()) is not None:
+                self._room.release()
+                yield part
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.leave()
+
+
 class Sessions:
     """Sessions to be asked; each answers one question at a time."""
 
@@ -129,6 +184,9 @@ class Sessions:
         self._connections: list[BaseDatabaseWrapper] = []
         self._idle: SimpleQueue[_Session] = SimpleQueue()
         self._count = 0
+        # Told when a session is idle, and when a part of an answer is there.
+        self._news = News()
+        self._answers: set[_Answer[Any]] = set()
 
     def begin(self, lent: Lent, count: int) -> None:
         """Begin to open them; nobody waits."""
@@ -147,7 +205,7 @@ class Sessions:
         connections[connection.alias].close()
         dialect_of(connection).take_snapshot(lent)
         session = _Session(connection, self._reader.twin(connection))
-        self._idle.put(session)
+        self._rest(session)
         return session
 
     @property
@@ -177,44 +235,59 @@ class Sessions:
         try:
             return fetch_lines(session.connection, statement)
         finally:
-            self._idle.put(session)
+            self._rest(session)
 
-    def in_turn(self, asks: Iterable[tuple[_About, Ask]]) -> Iterator[tuple[_About, Iterable[Lot]]]:
+    def in_turn(
+        self, asks: Iterable[tuple[_About, Ask[_Part]]]
+    ) -> Iterator[tuple[_About, Iterable[_Part]]]:
         """What is asked, each with its answer, in order. Whoever takes an answer takes all of it
         before the next; meanwhile the next ones are being found."""
-        pending: deque[tuple[_About, Iterable[Lot]]] = deque()
+        pending: deque[tuple[_About, Iterable[_Part]]] = deque()
         for about, ask in asks:
-            pending.append((about, self._begun(ask)))
-            if len(pending) >= max(1, self._count):
+            while pending and not self._can_begin(pending):
                 yield pending.popleft()
+            pending.append((about, self._begun(ask)))
         while pending:
             yield pending.popleft()
 
-    def _begun(self, ask: Ask) -> Iterable[Lot]:
+    def _can_begin(self, pending: Sequence[tuple[object, object]]) -> bool:
+        """Whether one more may be asked, now or before the next answer is there to be taken."""
+        if len(pending) >= _AHEAD * self._count:
+            return False
+        _, answer = pending[0]
+        with self._news:
+            self._news.wait_for(
+                lambda: self._idle.qsize() or not isinstance(answer, _Answer) or answer.is_there
+            )
+        return bool(self._idle.qsize())
+
+    def _begun(self, ask: Ask[_Part]) -> Iterable[_Part]:
         try:
             session = self._idle.get_nowait()
         except Empty:
             return ask(self._reader)
-        lots = iter(ask(session.reader))
-        return self._answered(session, lots, self._threads.submit(next, lots, None))
+        answer = _Answer(ask, self._news)
+        self._answers.add(answer)
+        self._threads.submit(self._find, answer, session)
+        return answer
 
-    def _answered(
-        self, session: _Session, lots: Iterator[Lot], first: Future[Lot | None]
-    ) -> Iterator[Lot]:
-        """The first lot was found meanwhile, and each other one while the one before is looked at;
-        a question with more of them has its session until they have all been taken."""
-        found = first
+    def _find(self, answer: _Answer[Any], session: _Session) -> None:
         try:
-            while (lot := found.result()) is not None:
-                found = self._threads.submit(next, lots, None)
-                yield lot
+            answer.find(session.reader)
         finally:
-            # Whoever takes no more leaves it with its last question.
-            found.add_done_callback(lambda _: self._idle.put(session))
+            self._answers.discard(answer)
+            self._rest(session)
+
+    def _rest(self, session: _Session) -> None:
+        with self._news:
+            self._idle.put(session)
+            self._news.notify_all()
 
     def close(self) -> None:
         """End what is still being found, and close the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for answer in tuple(self._answers):
+            answer.leave()
         for connection in self._busy():
             driver: Any = connection.connection
             if driver is not None:

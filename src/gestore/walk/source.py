@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
@@ -21,8 +21,9 @@ class Lot:
 
 
 _About = TypeVar("_About")
-Ask: TypeAlias = "Callable[[KeySource], Iterable[Lot]]"
-"""A question that is answered in lots, to be put to whoever can answer it."""
+_Answer = TypeVar("_Answer")
+Ask: TypeAlias = "Callable[[KeySource], Iterable[_Answer]]"
+"""A question that is answered in parts, most in lots, to be put to whoever can answer it."""
 
 
 class KeySource(Protocol):
@@ -45,7 +46,9 @@ class KeySource(Protocol):
         """Those of these keys that a row of the table has, in the same way. Where a database may
         find keys equal that differ (texts), it is `resolve` that tells."""
 
-    def in_turn(self, asks: Iterable[tuple[_About, Ask]]) -> Iterator[tuple[_About, Iterable[Lot]]]:
+    def in_turn(
+        self, asks: Iterable[tuple[_About, Ask[_Answer]]]
+    ) -> Iterator[tuple[_About, Iterable[_Answer]]]:
         """What is asked, each with its answer, in order. Later ones may be answered before an
         earlier answer is taken: none depends on another."""
 
@@ -76,11 +79,16 @@ class KeySource(Protocol):
 
 def arriving(
     relation: Relation, target: str, keys: Sequence[Key], along: Sequence[Relation]
-) -> Ask:
+) -> Ask[Lot]:
     """A question of `KeySource.arriving`."""
     return lambda source: source.arriving(relation, target, keys, along)
 
 
-def standing(name: str, keys: Sequence[Key], along: Sequence[Relation]) -> Ask:
+def standing(name: str, keys: Sequence[Key], along: Sequence[Relation]) -> Ask[Lot]:
     """A question of `KeySource.standing`."""
     return lambda source: source.standing(name, keys, along)
+
+
+def pointed(relation: Relation, keys: Sequence[Key]) -> Ask[Sequence[tuple[Key, Value]]]:
+    """A question of `KeySource.pointed`, of a generic relation; answered in one part."""
+    return lambda source: [cast("Sequence[tuple[Key, Value]]", source.pointed(relation, keys))]

@@ -10,7 +10,9 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, cast
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..rows import Key, Value, batches
 from ..schema.graph import Graph
@@ -19,10 +21,15 @@ from ..schema.relation import Relation
 from ..schema.table import Kind, Table
 from .closure import Closure, Status
 from .keys import KeySet, PackedUUIDs, empty_keys
-from .source import KeySource, Lot, arriving, standing
+from .source import Ask, KeySource, Lot, arriving, pointed, standing
 from .trail import Direction, Step
 
 _Way: TypeAlias = "tuple[Relation, Direction]"
+_Place: TypeAlias = "tuple[str, Status]"
+
+
+# Where fewer than one in so many rows of an answer are new, it is asked anew where those point.
+_READ_ANEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,11 @@ class _Arrivals:
             self.pointers[relation] = empty_keys(target, relation.target_columns)
         return self.pointers[relation]
 
+    def read_lots(self, lots: Iterable[Lot]) -> None:
+        for lot in lots:
+            if lot.pointers is not None:
+                self.read(lot.pointers)
+
     def absorb(self, later: _Arrivals, size: int) -> None:
         for way, lot in later.lots.items():
             for keys in lot.packed(size):
@@ -132,6 +144,26 @@ class _Arrivals:
             for keys in lot.packed(size):
                 together.take(keys)
         return together.packed(size)
+
+
+class _Question(NamedTuple):
+    """What is asked, and who takes the parts of the answer, all of them."""
+
+    ask: Ask[Any]
+    take: Callable[[Iterable[Any]], None]
+
+
+class _Forward(NamedTuple):
+    """Keys of the target, sorted, at most a lot of them, that rows of that status point at.
+    `origin` are those rows, for the trail; `lost` says which values are to be remembered if no row
+    has some of the keys."""
+
+    relation: Relation
+    target: str
+    status: Status
+    origin: Sequence[Key]
+    keys: Sequence[Key]
+    lost: Callable[[set[Key]], Iterable[Value]]
 
 
 class _Walker:
@@ -160,7 +192,7 @@ class _Walker:
         self.root_ancestors = {
             upper for name in named for upper in graph.ancestors(name)
         } - self.root_family
-        self.pending: dict[tuple[str, Status], _Arrivals] = {}
+        self.pending: dict[_Place, _Arrivals] = {}
         self.along: dict[str, list[Relation]] = {}
 
     def run(self) -> Closure:
@@ -174,8 +206,7 @@ class _Walker:
                 self._arrivals(name, Status.SHARED).add(None, fresh, None)
         while self.pending:
             level, self.pending = self.pending, {}
-            for (name, status), arrivals in sorted(level.items(), key=_by_table):
-                self._leave(name, status, arrivals)
+            self._leave(sorted(level.items(), key=_by_table))
         self.closure.settle()
         return self.closure
 
@@ -188,27 +219,58 @@ class _Walker:
         if self.record is not None:
             self.record(step)
 
-    def _leave(self, name: str, status: Status, arrivals: _Arrivals) -> None:
-        """Follow every relation of the newly taken rows of one table."""
+    def _leave(self, level: Sequence[tuple[_Place, _Arrivals]]) -> None:
+        """Follow every relation of the newly taken rows. Hardly a question of a level depends on
+        another's answer: they stand in two queues, those about what points at the rows in the
+        first, and those about what they point at in the second."""
+        for (name, status), arrivals in level:
+            self._to_the_end(name, status, arrivals)
+        for questions in (self._first_questions, self._last_questions):
+            self._put(chain.from_iterable(questions(*place, found) for place, found in level))
+
+    def _put(self, questions: Iterable[_Question]) -> None:
+        asks = ((question.take, question.ask) for question in questions)
+        for take, parts in self.source.in_turn(asks):
+            take(parts)
+
+    def _first_questions(
+        self, name: str, status: Status, arrivals: _Arrivals
+    ) -> Iterator[_Question]:
         chains = self._chains(name, status)
-        self._to_the_end(chains, name, status, arrivals)
-        ways: list[tuple[Relation, _Way | None]] = []
+        size = self._lot_size(name)
         for relation in self.graph.pointing_at(name):
             if relation not in chains and self._is_followed_back(relation, name, status):
                 # A parent that was reached from its child need not ask for that child again; of
                 # any other relation there may be more rows that point here.
                 known = (relation, Direction.FORWARD) if relation.is_parent else None
-                ways.append((relation, known))
-        size = self._lot_size(name)
-        self._come_back(
-            name,
-            status,
-            ((r, keys) for r, known in ways for keys in arrivals.batches(size, without=known)),
-        )
-        self._read(name, arrivals)
+                for keys in arrivals.batches(size, without=known):
+                    yield self._back(relation, name, status, keys)
+        if along := self._along(name):
+            for keys in arrivals.unread.packed(size):
+                yield _Question(standing(name, keys, along), arrivals.read_lots)
         for relation in self.graph.pointing_from(name):
-            if self.policies.of_relation(relation) is not Policy.SKIP:
-                self._go_forward(relation, status, arrivals)
+            if relation.is_generic and self.policies.of_relation(relation) is not Policy.SKIP:
+                # The rows that came because they point here: where they point is known.
+                known = (relation, Direction.BACK)
+                for keys in arrivals.batches(self.source.batch_keys, without=known):
+                    take = partial(self._arrive_generic, relation, status, keys)
+                    yield _Question(pointed(relation, keys), take)
+
+    def _last_questions(
+        self, name: str, status: Status, arrivals: _Arrivals
+    ) -> Iterator[_Question]:
+        for relation in self.graph.pointing_from(name):
+            if relation in arrivals.pointers:
+                origin = self._origin(arrivals)
+                target = self.graph.tables[relation.target]
+                for values in arrivals.pointers[relation].packed(self.source.lot_keys):
+                    if relation.points_at_key and _is_exact(target):
+                        ahead = _Forward(relation, target.name, status, origin, values, _themselves)
+                        yield from self._forward(ahead)
+                        continue
+                    for some in batches(values, self.source.batch_keys):
+                        pairs = [(value, value) for value in some]
+                        self._arrive_loosely(relation, target.name, status, origin, pairs)
 
     def _chains(self, name: str, status: Status) -> list[Relation]:
         """The relations by which rows of the table hang on one another."""
@@ -220,16 +282,18 @@ class _Walker:
             and self._is_followed_back(relation, name, status)
         ]
 
-    def _to_the_end(
-        self, chains: Sequence[Relation], name: str, status: Status, arrivals: _Arrivals
-    ) -> None:
+    def _to_the_end(self, name: str, status: Status, arrivals: _Arrivals) -> None:
         """Add to the arrivals all that hangs on them: a chain of 10,000 rows is 10,000 levels, and
         at each of them only the chain's own relation is asked, not every other one too."""
+        chains = self._chains(name, status)
         size = self._lot_size(name)
         fresh: _Arrivals | None = arrivals if chains else None
         while fresh is not None:
-            lots = ((relation, keys) for relation in chains for keys in fresh.batches(size))
-            self._come_back(name, status, lots)
+            self._put(
+                self._back(relation, name, status, keys)
+                for relation in chains
+                for keys in fresh.batches(size)
+            )
             fresh = self.pending.pop((name, status), None)
             if fresh is not None:
                 arrivals.absorb(fresh, size)
@@ -251,18 +315,6 @@ class _Walker:
                 and self.policies.of_table(relation.target) is not Policy.SKIP
             ]
         return [relation for relation in self.along[name] if relation is not without]
-
-    def _read(self, name: str, arrivals: _Arrivals) -> None:
-        """Where those of the rows point of which it was not read when they were found."""
-        if along := self._along(name):
-            asks = (
-                (None, standing(name, keys, along))
-                for keys in arrivals.unread.packed(self._lot_size(name))
-            )
-            for _, lots in self.source.in_turn(asks):
-                for lot in lots:
-                    if lot.pointers is not None:
-                        arrivals.read(lot.pointers)
 
     # Backward: the rows that point at a taken row --------------------------------------------
 
@@ -293,25 +345,31 @@ class _Walker:
         is_self = any(relation.source in f and target in f for f in self.families)
         return relation.is_generic or not is_self
 
-    def _come_back(
-        self, target: str, status: Status, wanted: Iterable[tuple[Relation, Sequence[Key]]]
-    ) -> None:
-        """Take what points by these relations at these rows of the target."""
-        asks = (
-            (
-                (relation, keys),
-                arriving(relation, target, keys, self._along(relation.source, without=relation)),
-            )
-            for relation, keys in wanted
+    def _back(
+        self, relation: Relation, target: str, status: Status, keys: Sequence[Key]
+    ) -> _Question:
+        along = self._along(relation.source, without=relation)
+        return _Question(
+            arriving(relation, target, keys, along),
+            partial(self._come_back, relation, target, status, keys),
         )
-        for (relation, keys), lots in self.source.in_turn(asks):
-            name = relation.source
-            may_be_strangers = name in self.root_ancestors and not relation.is_parent
-            if not may_be_strangers:
-                self.closure.exhausted.add((relation.name, target, status))
-            for lot in lots:
-                found = self._without_strangers(name, lot.keys) if may_be_strangers else lot.keys
-                self._take(relation, Direction.BACK, target, keys, name, status, found, lot)
+
+    def _come_back(
+        self,
+        relation: Relation,
+        target: str,
+        status: Status,
+        keys: Sequence[Key],
+        lots: Iterable[Lot],
+    ) -> None:
+        """Take what points by the relation at these rows of the target."""
+        name = relation.source
+        may_be_strangers = name in self.root_ancestors and not relation.is_parent
+        if not may_be_strangers:
+            self.closure.exhausted.add((relation.name, target, status))
+        for lot in lots:
+            found = self._without_strangers(name, lot.keys) if may_be_strangers else lot.keys
+            self._take(relation, Direction.BACK, target, keys, name, status, found, lot)
 
     def _without_strangers(self, name: str, keys: Sequence[Key]) -> list[Key]:
         """Leave out the parent halves of other rows of a root model: rule 4 is about them too."""
@@ -340,118 +398,93 @@ class _Walker:
 
     # Forward: the rows that a taken row points at ------------------------------------------------
 
-    def _go_forward(self, relation: Relation, status: Status, arrivals: _Arrivals) -> None:
-        if relation.is_generic:
-            # The rows that came because they point here: where they point is known.
-            known = (relation, Direction.BACK)
-            for keys in arrivals.batches(self.source.batch_keys, without=known):
-                self._go_forward_generic(relation, status, keys)
-        elif relation in arrivals.pointers:
-            origin = self._origin(arrivals)
-            for values in arrivals.pointers[relation].packed(self.source.lot_keys):
-                self._arrive(relation, relation.target, status, origin, values)
-
     def _origin(self, arrivals: _Arrivals) -> Sequence[Key]:
         """All of the rows, for the trail; where nobody keeps one, none."""
         if self.record is None:
             return ()
         return next(iter(arrivals.batches(sum(map(len, arrivals.lots.values())))))
 
-    def _go_forward_generic(self, relation: Relation, status: Status, keys: Sequence[Key]) -> None:
-        by_type: dict[Key, list[tuple[Key, Value]]] = defaultdict(list)
-        for pair in cast("Sequence[tuple[Key, Value]]", self.source.pointed(relation, keys)):
-            by_type[pair[0]].append(pair)
-        by_table: dict[str, list[tuple[Key, Value]]] = defaultdict(list)
-        for content_type, pairs in by_type.items():
-            by_table[self.source.generic_target(content_type)] += pairs
-        for target, pairs in sorted(by_table.items()):
-            self._arrive_generic(relation, target, status, keys, pairs)
-
     def _arrive_generic(
+        self,
+        relation: Relation,
+        status: Status,
+        origin: Sequence[Key],
+        parts: Iterable[Iterable[tuple[Key, Value]]],
+    ) -> None:
+        """The parts are of content types and raw keys."""
+        by_table: dict[str, list[tuple[Key, Value]]] = defaultdict(list)
+        for pair in chain.from_iterable(parts):
+            by_table[self.source.generic_target(pair[0])].append(pair)
+        for target, pairs in sorted(by_table.items()):
+            if self.policies.of_table(target) is Policy.SKIP:
+                continue
+            if target:
+                self._arrive_at(relation, target, status, origin, pairs)
+            else:
+                self.closure.add_dangling(relation, pairs)
+
+    def _arrive_at(
         self,
         relation: Relation,
         target: str,
         status: Status,
-        keys: Sequence[Key],
+        origin: Sequence[Key],
         pairs: list[tuple[Key, Value]],
     ) -> None:
-        """`pairs` are content types and raw keys."""
-        if self.policies.of_table(target) is Policy.SKIP:
-            return
-        if not target:
-            self.closure.add_dangling(relation, pairs)
-            return
         found = self.source.generic_keys(target, [raw for _, raw in pairs])
         if _is_exact(self.graph.tables[target]) and isinstance(found, array | PackedUUIDs):
-            absent = self._arrive_exactly(
-                relation, target, status, keys, self._in_order(target, found)
-            )
-            if absent:
-                marks = zip(found, pairs, strict=True)
-                self.closure.add_dangling(relation, [pair for key, pair in marks if key in absent])
+
+            def lost(absent: set[Key]) -> Iterator[Value]:
+                return (p for key, p in zip(found, pairs, strict=True) if key in absent)
+
+            in_order = empty_keys(self.graph.tables[target]).take(found)
+            for some in _slices(in_order, self.source.lot_keys):
+                ahead = _Forward(relation, target, status, origin, some, lost)
+                self._put(self._forward(ahead))
             return
         values: list[tuple[Value, Value]] = [
             (key, pair) for key, pair in zip(found, pairs, strict=True) if key is not None
         ]
-        lost = [pair for key, pair in zip(found, pairs, strict=True) if key is None]
-        if lost:
-            self.closure.add_dangling(relation, lost)
-        self._arrive_loosely(relation, target, status, keys, values)
+        nowhere = [pair for key, pair in zip(found, pairs, strict=True) if key is None]
+        if nowhere:
+            self.closure.add_dangling(relation, nowhere)
+        self._arrive_loosely(relation, target, status, origin, values)
 
-    def _in_order(self, target: str, keys: Sequence[Key]) -> Sequence[Key]:
-        return empty_keys(self.graph.tables[target]).take(keys)
-
-    def _arrive(
-        self,
-        relation: Relation,
-        target: str,
-        status: Status,
-        keys: Sequence[Key],
-        values: Sequence[Value],
-    ) -> None:
-        if not relation.points_at_key or not _is_exact(self.graph.tables[target]):
-            for some in batches(values, self.source.batch_keys):
-                self._arrive_loosely(relation, target, status, keys, [(v, v) for v in some])
-            return
-        if absent := self._arrive_exactly(relation, target, status, keys, values):
-            self.closure.add_dangling(relation, absent)
-
-    def _arrive_exactly(
-        self,
-        relation: Relation,
-        target: str,
-        status: Status,
-        keys: Sequence[Key],
-        values: Sequence[Key],
-    ) -> set[Key]:
-        """`values` are keys, sorted, that a row either has or has not. Those that none has come
-        back."""
-        reached = self._status_forward(relation, target, status)
-        # What is taken exists: only the others are looked for.
-        wanted = self.closure.taken_of(target).lacking(values)
+    def _forward(self, ahead: _Forward) -> Iterator[_Question]:
+        """The question after those keys of which it is not known whether a row has them: what is
+        taken exists."""
+        target = ahead.target
+        reached = self._status_forward(ahead.relation, target, ahead.status)
+        keys = self.closure.taken_of(target).lacking(ahead.keys)
         if reached is None:
-            wanted = self.closure.external_of(target).lacking(wanted)
-        along = self._along(target) if reached is not None else []
-        asks = (
-            (None, standing(target, some, along)) for some in _slices(wanted, self.source.lot_keys)
-        )
-        lots = [lot for _, found in self.source.in_turn(asks) for lot in found]
-        if reached is Status.OWNED and len(wanted) < len(values):
+            keys = self.closure.external_of(target).lacking(keys)
+        elif reached is Status.OWNED and len(keys) < len(ahead.keys):
             # A shared row becomes owned.
-            there = empty_keys(self.graph.tables[target])
-            there.take(wanted)
-            lots.append(Lot(there.lacking(values)))
+            unknown = empty_keys(self.graph.tables[target])
+            unknown.take(keys)
+            self._take_ahead(ahead, reached, unknown.lacking(ahead.keys), None)
+        if keys:
+            along = self._along(target) if reached is not None else []
+            yield _Question(standing(target, keys, along), partial(self._arrive, ahead, keys))
+
+    def _arrive(self, ahead: _Forward, keys: Sequence[Key], lots: Iterable[Lot]) -> None:
+        """Take what is there of these keys, and remember what is not."""
+        reached = self._status_forward(ahead.relation, ahead.target, ahead.status)
+        found: list[Sequence[Key]] = []
         for lot in lots:
-            if reached is None:
-                self.closure.external_of(target).take(lot.keys)
-            else:
-                self._take_forward(relation, target, reached, keys, lot.keys, lot)
-        if reached is not Status.OWNED and sum(len(lot.keys) for lot in lots) == len(wanted):
-            return set()
-        absent = set(wanted)
-        for lot in lots:
-            absent.difference_update(lot.keys)
-        return absent
+            found.append(lot.keys)
+            self._take_ahead(ahead, reached, lot.keys, lot)
+        if sum(map(len, found)) < len(keys):
+            absent = set(keys).difference(*found)
+            self.closure.add_dangling(ahead.relation, ahead.lost(absent))
+
+    def _take_ahead(
+        self, ahead: _Forward, reached: Status | None, keys: Sequence[Key], lot: Lot | None
+    ) -> None:
+        if reached is None:
+            self.closure.external_of(ahead.target).take(keys)
+        else:
+            self._take_forward(ahead.relation, ahead.target, reached, ahead.origin, keys, lot)
 
     def _arrive_loosely(
         self,
@@ -541,12 +574,22 @@ class _Walker:
         new = self.closure.taken_of(name).take(status, keys)
         if new:
             self._tell(Step(relation, direction, name, status, origin_keys, new, origin))
-            # Of a lot of which only some rows are new, it is not said whose the pointers are.
-            is_all = lot is not None and len(new) == len(lot.keys)
-            # A generic key that holds a text may be equal to it only in the database.
-            is_known = not relation.is_generic or _is_exact(self.graph.tables[origin])
-            way = (relation, direction) if is_known else None
-            self._arrivals(name, status).add(way, new, lot if is_all else None)
+            # Where others of the lot were taken before, what they point at is, too. Of a lot of
+            # which some stay away it is not said whose the pointers are.
+            is_all = lot is not None and len(keys) == len(lot.keys) <= _READ_ANEW * len(new)
+            self._arrivals(name, status).add(
+                self._way(relation, direction, origin), new, lot if is_all else None
+            )
+
+    def _way(self, relation: Relation, direction: Direction, origin: str) -> _Way | None:
+        """How rows came, where somebody asks for those that came otherwise: where they are kept
+        apart they have to be put together."""
+        if relation.is_generic:
+            # A key that holds a text may be equal to it only in the database.
+            is_asked = direction is Direction.BACK and _is_exact(self.graph.tables[origin])
+        else:
+            is_asked = direction is Direction.FORWARD and relation.is_parent
+        return (relation, direction) if is_asked else None
 
 
 def _is_exact(table: Table) -> bool:
@@ -555,11 +598,15 @@ def _is_exact(table: Table) -> bool:
     return len(columns) == 1 and columns[0].kind in (Kind.INTEGER, Kind.UUID)
 
 
+def _themselves(keys: set[Key]) -> Iterable[Value]:
+    return keys
+
+
 def _slices(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
     for start in range(0, len(keys), size):
         yield keys[start : start + size]
 
 
-def _by_table(item: tuple[tuple[str, Status], object]) -> tuple[str, str]:
+def _by_table(item: tuple[_Place, object]) -> tuple[str, str]:
     (name, status), _ = item
     return name, status.value
