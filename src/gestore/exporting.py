@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 import re
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
+from itertools import chain
 
 import django
 
@@ -29,7 +30,7 @@ from .archive.manifest import (
 from .archive.writer import Destination, Written, write_aside, write_lines
 from .database.identity import natural_keys
 from .database.migrations import last_migrations
-from .database.row_lines import RowLines
+from .database.row_lines import RowLines, ahead_of, in_flow
 from .errors import Finding, GestoreError, Refused, Severity, UsageError
 from .keeping import Keeper, Keeping
 from .planning import Walked, WalkOptions, plan_findings, walked
@@ -169,10 +170,13 @@ def write_walked(
     relation: such a row says which of its pointers they are. With `packing` the rows wait there,
     with the names of the files that owned rows name, until it packs them."""
     replaced = replaced or Anonymized()
+    lines = walked_lines(walk_done, progress, changed, replaced.replacements)
+    # The database makes the first ones meanwhile.
+    first = next(lines, None)
     objects = replaced.references(references, walk_done.root_keys)
     manifest = _manifest(walk_done, objects, options, clock, replaced.replacements)
     progress.begin("Exporting", manifest.row_count)
-    lines = walked_lines(walk_done, progress, changed, replaced.replacements)
+    lines = chain([first] if first else [], lines)
     if packing is None:
         written = write_lines(destination, manifest, lines)
     else:
@@ -327,6 +331,16 @@ def walked_lines(
     anonymizing: Anonymizing | None = None,
 ) -> Iterator[Lines]:
     """The same rows as they stand in an archive, many at a time."""
+    asked = _asked(walk_done, changed, anonymizing)
+    for lines in in_flow(asked, ahead_of(walk_done.reader)):
+        yield lines
+        progress.advance(lines.count)
+
+
+def _asked(
+    walk_done: Walked, changed: Changed | None, anonymizing: Anonymizing | None
+) -> Iterator[Iterable[Lines]]:
+    """What is asked for all of them: nobody waits between tables."""
     for table in walk_done.closure.tables():
         dangling = list(_dangling_of(walk_done, table))
         replacing = (anonymizing.of_table(table) if anonymizing else None) or None
@@ -341,9 +355,7 @@ def walked_lines(
         taken = walk_done.closure.taken[table.name]
         for status in Status:
             keys = taken.of(status).packed(_BATCH_KEYS)
-            for lines in rows.of(keys, is_shared=status is Status.SHARED):
-                yield lines
-                progress.advance(lines.count)
+            yield from rows.asked(keys, is_shared=status is Status.SHARED)
 
 
 def _dangling_of(walk_done: Walked, table: Table) -> Iterator[tuple[Relation, KeySet]]:

@@ -7,7 +7,6 @@ in a temporary database, not in memory.
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,6 +95,8 @@ class Named:
 
     def __init__(self) -> None:
         # An empty path: a database in a file of its own, gone when it is closed.
+        import sqlite3
+
         self._names = sqlite3.connect("")
         for table in ("named (label, name,", "carried (label, name, sha256,"):
             self._names.execute(f"CREATE TABLE {table} PRIMARY KEY (label, name))")

@@ -6,6 +6,7 @@ A file appears under its name whole, or not at all.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import sys
@@ -13,12 +14,16 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ..errors import ArchiveExists, ArchiveNotRead, ArchiveNotWritten, ArchiveTooLarge
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 STANDARD = "-"
 _SPOOL_BYTES = 1 << 20
+_SYNCED_BYTES = 8 << 20
 
 
 @contextmanager
@@ -33,13 +38,14 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
     target = path.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
-        ) as file:
-            part = Path(file.name)
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part"
+        )
+        part = Path(name)
+        with io.BufferedWriter(_Synced(handle, "wb")) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(handle)
         part.chmod(0o600)
         _give_name(part, target, overwrite=overwrite)
         _sync_folder(target.parent)
@@ -48,6 +54,20 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+class _Synced(io.FileIO):
+    """A file that goes to disk while it is written: at the end little is left to wait for."""
+
+    _unsynced = 0
+
+    def write(self, data: Buffer) -> int:
+        count = super().write(data)
+        self._unsynced += count
+        if self._unsynced > _SYNCED_BYTES:
+            os.fsync(self.fileno())
+            self._unsynced = 0
+        return count
 
 
 @contextmanager

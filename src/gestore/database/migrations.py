@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.db import DatabaseError
 from django.db.migrations.exceptions import BadMigrationError, InconsistentMigrationHistory
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 from ..errors import ConfigurationError
@@ -36,6 +35,9 @@ def last_migrations(connection: BaseDatabaseWrapper) -> dict[str, str]:
 
 def migration_state(connection: BaseDatabaseWrapper) -> MigrationState:
     """The state of the database against the project's migrations."""
+    # Only imports need it, and it takes as long to load as a good part of ours.
+    from django.db.migrations.executor import MigrationExecutor
+
     try:
         executor = MigrationExecutor(connection)
     except (BadMigrationError, InconsistentMigrationHistory, DatabaseError) as error:

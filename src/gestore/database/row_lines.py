@@ -91,7 +91,7 @@ class RowLines:
         is_noted = is_noted or bool(replacing and replacing.generic)
         replaced = {} if replacing is None else replacing.columns
         self._is_wide = any(column.kind not in NARROW for column in table.columns)
-        self._ahead = reader.sessions.ahead if reader.sessions is not None else 0
+        self._ahead = ahead_of(reader)
         sessions = reader.sessions if self._ahead else None
         self._by_hand = ByHand(reader, table, encode)
         self._lanes: list[Lane] = (
@@ -100,15 +100,16 @@ class RowLines:
 
     def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
         """The rows of these keys in their order, about 2 MB at a time."""
+        return in_flow(self.asked(batches, is_shared=is_shared), self._ahead)
+
+    def asked(
+        self, batches: Iterable[Sequence[Key]], *, is_shared: bool
+    ) -> Iterator[Iterable[Lines]]:
+        """The same as answers to what was asked, to be taken in order."""
         most = min((lane.rows for lane in self._lanes), default=self._by_hand.rows)
         lots = Lots(batches, _FIRST_ROWS if self._is_wide else most, most)
-        asked: deque[tuple[int, Iterable[Lines]]] = deque()
         for keys in lots:
-            asked.append((len(keys), self._asked(keys, is_shared=is_shared)))
-            if len(asked) > self._ahead:
-                yield from lots.measured(*asked.popleft())
-        for count, answer in asked:
-            yield from lots.measured(count, answer)
+            yield lots.measured(len(keys), self._asked(keys, is_shared=is_shared))
 
     def _asked(self, keys: Sequence[Key], *, is_shared: bool) -> Iterable[Lines]:
         """The first way is asked now; the others, where it cannot, when the answer is wanted."""
@@ -125,6 +126,24 @@ class RowLines:
             if lines is None:
                 lines = lane.ask(keys, is_shared=is_shared)()
         yield from self._by_hand.lines(keys, is_shared=is_shared) if lines is None else lines
+
+
+def ahead_of(reader: Reader) -> int:
+    """So many answers to have asked for before the first is taken; waits until whoever is asked is
+    there."""
+    return reader.sessions.ahead if reader.sessions is not None else 0
+
+
+def in_flow(asked: Iterable[Iterable[Lines]], ahead: int) -> Iterator[Lines]:
+    """The lines of answers in their order, of which so many more have been asked for when one is
+    taken."""
+    pending: deque[Iterable[Lines]] = deque()
+    for answer in asked:
+        pending.append(answer)
+        if len(pending) > ahead:
+            yield from pending.popleft()
+    for answer in pending:
+        yield from answer
 
 
 class Lots:

@@ -16,7 +16,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter, eq
+from operator import attrgetter, ge
 from struct import Struct, iter_unpack
 from typing import Any, Protocol, cast, overload
 from uuid import UUID, SafeUUID
@@ -35,6 +35,8 @@ _NUMBER = attrgetter("int")
 # Where a batch meets a stretch of a run of so many times its keys, the stretch is gone through at
 # C's speed; where the stretch is longer, each key of the batch is searched in it.
 _SEARCHED = 8
+# A run of so many times the keys of a batch is gone through whole, before they are sorted.
+_COMPARED = 2
 # So many UUIDs are taken apart at once: a tuple for each would cost thrice as much.
 _MANY = 1_024
 _MANY_PARTS = Struct("16s" * _MANY)
@@ -247,8 +249,18 @@ class IntegerKeys:
                 yield cast("Sequence[Key]", run[start : start + size])
 
     def _lacking(self, keys: Iterable[Key]) -> array[int]:
-        fresh = _in_order(keys)
+        left: set[Any] = set(keys)
+        runs = []
         for run in self._runs:
+            if len(run) > _COMPARED * len(left):
+                runs.append(run)
+            else:
+                for place in range(0, len(run), _CHUNK):
+                    left.difference_update(run[place : place + _CHUNK])
+        # Often in order already, as the database found them: then sorting costs next to nothing.
+        is_all = isinstance(keys, array) and len(left) == len(keys)
+        fresh = array("q", sorted(cast("Iterable[Any]", keys) if is_all else left))
+        for run in runs:
             if not fresh:
                 break
             fresh = _absent(run, fresh)
@@ -294,15 +306,6 @@ class IntegerKeys:
     @property
     def size_bytes(self) -> int:
         return sum(run.itemsize * len(run) for run in self._runs)
-
-
-def _in_order(keys: Iterable[Key]) -> array[int]:
-    """The keys sorted, each once."""
-    unique: set[Any] = set(keys)
-    if isinstance(keys, array) and len(unique) == len(keys):
-        # Often in order already, as the database found them: then sorting costs next to nothing.
-        return array("q", sorted(keys))
-    return array("q", sorted(unique))
 
 
 def _has(run: array[int], key: int) -> bool:
@@ -367,7 +370,7 @@ class UUIDKeys:
         given = sorted(cast("Iterable[UUID]", keys), key=_NUMBER)
         numbers = [None, *map(_NUMBER, given)]
         given = [key for key, before in zip(given, numbers, strict=False) if key.int != before]
-        absent = self._absent([key.bytes for key in given])
+        absent = self._absent([key.bytes for key in given], self._runs)
         if len(absent) == len(given):
             return cast("list[Key]", given)
         left = set(absent)
@@ -407,14 +410,22 @@ class UUIDKeys:
                 yield PackedUUIDs(run.data(start, start + size))
 
     def _lacking(self, keys: Iterable[Key]) -> PackedUUIDs:
-        # Often in order already: then sorting costs next to nothing.
-        in_order = sorted(PackedUUIDs.of(cast("Iterable[UUID]", keys)).parts())
-        if any(map(eq, in_order, islice(in_order, 1, None))):
-            in_order = sorted(set(in_order))
-        return PackedUUIDs(b"".join(self._absent(in_order)))
+        parts = PackedUUIDs.of(cast("Iterable[UUID]", keys)).parts()
+        runs = self._runs
+        if any(map(ge, parts, islice(parts, 1, None))):
+            # Not in order, as most that a database found: only those that are left are sorted.
+            left = set(parts)
+            runs = []
+            for run in self._runs:
+                if len(run) > _COMPARED * len(left):
+                    runs.append(run)
+                else:
+                    run.remove_from(left)
+            parts = sorted(left)
+        return PackedUUIDs(b"".join(self._absent(parts, runs)))
 
-    def _absent(self, fresh: list[bytes]) -> Sequence[bytes]:
-        for run in self._runs:
+    def _absent(self, fresh: list[bytes], runs: Sequence[_HalvesRun]) -> Sequence[bytes]:
+        for run in runs:
             if not fresh:
                 break
             fresh = run.absent(fresh)
@@ -510,10 +521,15 @@ class _HalvesRun:
             return keys
         if end - start <= _SEARCHED * len(keys):
             left = set(keys)
-            for place in range(start, end, _CHUNK):
-                left.difference_update(self.parts(place, min(end, place + _CHUNK)))
+            self.remove_from(left, start, end)
             return keys if len(left) == len(keys) else sorted(left)
         return [key for key in keys if not self.has(key)]
+
+    def remove_from(self, left: set[bytes], start: int = 0, end: int | None = None) -> None:
+        """Take those that are in a stretch of the run out of the set."""
+        end = len(self) if end is None else end
+        for place in range(start, end, _CHUNK):
+            left.difference_update(self.parts(place, min(end, place + _CHUNK)))
 
     def merged(self, other: _HalvesRun) -> _HalvesRun:
         result = _HalvesRun()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sqlite3
 import weakref
 from array import array
 from bisect import bisect_left, bisect_right
@@ -131,12 +130,19 @@ def no_room() -> Iterator[None]:
     """What the system says of a temporary file that cannot be written, in our words."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, _full()) as error:
         told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NoRoom(
             f"Keys did not fit into a temporary file: {told}.",
             hint="Make room where temporary files go, or name another place in TMPDIR.",
         ) from error
+
+
+def _full() -> type[Exception]:
+    """What SQLite raises; asked for when something was raised, as most never need it."""
+    from sqlite3 import OperationalError
+
+    return OperationalError
 
 
 class _Run:
