@@ -27,7 +27,7 @@ _Converter: TypeAlias = "Callable[[Value], Value]"
 # Rows of one answer that the database packs, at most; where there are more, fewer keys are asked.
 PACKED_ROWS = 60_000
 # What an answer is to have, and the keys of a first question: how many rows they have is not known.
-_WANTED_ROWS = 40_000
+_WANTED_ROWS = 15_000
 _FIRST_KEYS = 4_000
 # Rows that are held while no other question may be asked.
 _HELD_ROWS = 100_000

@@ -50,7 +50,7 @@ _Lines: TypeAlias = "tuple[int, int, bytes]"
 
 USUAL_COUNT = 2
 # For each session, questions whose answers may wait to be taken.
-_AHEAD = 2
+_AHEAD = 4
 
 
 def count_of(connection: BaseDatabaseWrapper, wanted: int | None) -> int:
