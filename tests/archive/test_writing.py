@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from gestore.archive import storage
 from gestore.archive.documents import Layout
 from gestore.archive.storage import new_file
 from gestore.archive.writer import Destination, is_archive_name, write_archive
@@ -135,6 +136,27 @@ def test_file_is_closed_and_gone_when_the_writer_fails(tmp_path: Path) -> None:
         raise RuntimeError
     assert file.closed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_goes_to_disk_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        sync(handle)
+        synced.append(os.fstat(handle).st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(storage, "_SYNCED_BYTES", 300_000)
+    with new_file(tmp_path / "x") as file:
+        for number in range(10):
+            file.write(bytes([number]) * 100_000)
+        under_way = [*synced]
+    assert under_way == [400_000, 800_000]
+    assert (tmp_path / "x").read_bytes() == b"".join(bytes([n]) * 100_000 for n in range(10))
+    assert synced[len(under_way)] == 1_000_000
 
 
 def test_standard_output_gets_the_payload_and_stays_open(

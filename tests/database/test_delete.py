@@ -199,6 +199,28 @@ def test_pointers_at_tables_of_keys_are_found(
 
 
 @pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(("own", "wanted"), [("1MB", "48MB"), ("96MB", "96MB")])
+def test_all_keys_have_room_in_memory(reader: Reader, own: str, wanted: str) -> None:
+    table = reader.graph.table("zoo.Menagerie")
+    going = keys_of(reader, "zoo.Menagerie", [*range(5)])
+
+    def work_mem() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW work_mem")
+            (found,) = cursor.fetchone()
+        return str(found)
+
+    before = work_mem()
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL maintenance_work_mem = '48MB'")
+            cursor.execute(f"SET LOCAL work_mem = '{own}'")
+        assert [*reader.dialect.key_tables(table.key_columns[0], going)]
+        assert work_mem() == wanted
+    assert work_mem() == before
+
+
+@pytest.mark.usefixtures("few")
 def test_who_may_make_no_tables_has_lots(reader: Reader) -> None:
     table = reader.graph.table("zoo.Menagerie")
     going = keys_of(reader, "zoo.Menagerie", [*range(5)])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from gestore.archive.encoding import RowEncoder
 from gestore.archive.values import encode_json, encoder
 from gestore.database import raw_texts, row_sql
 from gestore.database.dialect import Condition
-from gestore.database.row_lines import ByDatabase, ByHand, RowLines, quick_lanes
+from gestore.database.row_lines import ByDatabase, ByHand, RowLines, in_flow, quick_lanes
 from gestore.database.select import Reader
 from gestore.errors import RowUnreadable
 from gestore.rows import Key
@@ -535,6 +536,26 @@ def test_rows_that_are_noted_are_written_by_hand(reader: Reader, inserter: Inser
     dangling = RowLines(reader, table, RowEncoder(table, [(relation, {1})]), is_noted=True)
     found = [json.loads(line) for line in split(dangling.of([range(1, 11)], is_shared=True))]
     assert all(row["dangling"] == ["menagerie"] and row["shared"] for row in found)
+
+
+def test_nobody_waits_between_tables() -> None:
+    told: list[str] = []
+
+    def asked(table: str) -> Iterator[Iterable[Lines]]:
+        for number in range(3):
+            told.append(f"ask {table}{number}")
+            yield taken(f"{table}{number}")
+
+    def taken(name: str) -> Iterator[Lines]:
+        told.append(f"take {name}")
+        yield Lines(name, 1, b"")
+
+    flow = in_flow(chain(asked("a"), asked("b")), 2)
+    assert [lines.model for lines in flow] == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert told == [
+        *("ask a0", "ask a1", "ask a2", "take a0", "ask b0", "take a1", "ask b1", "take a2"),
+        *("ask b2", "take b0", "take b1", "take b2"),
+    ]
 
 
 def test_wide_rows_come_few_at_a_time(reader: Reader, inserter: Inserter) -> None:

@@ -146,6 +146,13 @@ def test_workers_see_the_moment_of_the_walk(home: Placed) -> None:
     assert not zoo.Floats.objects.exists()
 
 
+def eventually(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return is_so()
+
+
 @on_postgresql
 @pytest.mark.usefixtures("home")
 def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
@@ -155,12 +162,6 @@ def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
         for number in range(4):
             taken.append(number)
             yield Lot([number])
-
-    def eventually(is_so: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 20
-        while not is_so() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return is_so()
 
     with snapshot(connections["default"]), shared(2) as reader:
         sessions = reader.sessions
@@ -175,6 +176,86 @@ def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
             next(taking)
             taking.close()  # type: ignore[attr-defined]
         assert eventually(lambda: sessions._idle.qsize() == 2)
+
+
+@on_postgresql
+@pytest.mark.usefixtures("home")
+def test_more_is_asked_while_an_answer_waits_to_be_taken() -> None:
+    begun: list[int] = []
+
+    def ask_of(number: int, *, is_empty: bool = False) -> Callable[[KeySource], Iterator[Lot]]:
+        def parts(source: KeySource) -> Iterator[Lot]:
+            begun.append(number)
+            if number == 0:
+                # The other session has all the others meanwhile: none holds it until it is taken.
+                assert eventually(lambda: len(begun) == 8)
+            if not is_empty:
+                yield Lot([number])
+
+        return parts
+
+    with snapshot(connections["default"]), shared(2) as reader:
+        sessions = reader.sessions
+        assert sessions is not None
+        assert sessions.ahead == 4
+        asks = ((n, ask_of(n, is_empty=n in (1, 2))) for n in range(20))
+        answers = sessions.in_turn(asks)
+        number, lots = next(answers)
+        # As many as may wait.
+        assert eventually(lambda: len(begun) == 8)
+        assert (number, [lot.keys for lot in lots]) == (0, [[0]])
+        rest = [(n, [lot.keys for lot in lots]) for n, lots in answers]
+        assert rest == [(n, [] if n in (1, 2) else [[n]]) for n in range(1, 20)]
+        assert sorted(begun) == [*range(20)]
+        assert eventually(lambda: sessions._idle.qsize() == 2)
+
+
+@on_postgresql
+@pytest.mark.usefixtures("home")
+def test_what_went_wrong_is_told_where_the_answer_is_taken() -> None:
+    def fails(source: KeySource) -> Iterator[Lot]:
+        yield Lot([1])
+        raise RuntimeError("no more")
+
+    def works(source: KeySource) -> Iterator[Lot]:
+        yield Lot([2])
+
+    with snapshot(connections["default"]), shared(2) as reader:
+        sessions = reader.sessions
+        assert sessions is not None
+        assert sessions.ahead == 4
+        (_, first), (_, second) = sessions.in_turn([("one", fails), ("other", works)])
+        taken = iter(first)
+        assert next(taken).keys == [1]
+        with pytest.raises(RuntimeError, match="no more"):
+            next(taken)
+        assert [lot.keys for lot in second] == [[2]]
+        assert eventually(lambda: sessions._idle.qsize() == 2)
+
+
+@on_postgresql
+@pytest.mark.usefixtures("home")
+def test_answers_that_nobody_took_end_with_the_sessions() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def endless(source: KeySource) -> Iterator[Lot]:
+        begun.append(1)
+        try:
+            while True:
+                yield Lot([1])
+        finally:
+            ended.append(1)
+
+    with snapshot(connections["default"]), shared(2) as reader:
+        sessions = reader.sessions
+        assert sessions is not None
+        assert sessions.ahead == 4
+        answers = sessions.in_turn([("one", endless), ("other", endless), ("third", endless)])
+        _, lots = next(answers)
+        assert next(iter(lots)).keys == [1]
+        assert eventually(lambda: len(begun) == 2)
+    assert eventually(lambda: len(ended) == 2)
 
 
 # What is refused ----------------------------------------------------------------------------------

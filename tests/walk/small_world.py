@@ -6,7 +6,7 @@ questions, counted.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -24,6 +24,7 @@ from gestore.walk.source import Ask, Lot
 from gestore.walk.walker import Recorder, Roots, walk
 
 T = TypeVar("T")
+P = TypeVar("P")
 Row = Mapping[str, Value]
 
 
@@ -118,6 +119,8 @@ class DictSource:
     graph: Graph
     rows: Mapping[str, Mapping[Key, Row]]
     batch_keys: int = 1_000
+    ahead: int = 0
+    """Answers that are found before the first of them is taken."""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     sizes: list[int] = field(default_factory=list)
 
@@ -192,8 +195,13 @@ class DictSource:
         rows = self.rows.get(table, {})
         yield self._lot(table, [key for key in keys if key in rows], along)
 
-    def in_turn(self, asks: Iterable[tuple[T, Ask]]) -> Iterator[tuple[T, Iterable[Lot]]]:
-        return ((about, ask(self)) for about, ask in asks)
+    def in_turn(self, asks: Iterable[tuple[T, Ask[P]]]) -> Iterator[tuple[T, Iterable[P]]]:
+        pending: deque[tuple[T, list[P]]] = deque()
+        for about, ask in asks:
+            pending.append((about, [*ask(self)]))
+            if len(pending) > self.ahead:
+                yield pending.popleft()
+        yield from pending
 
     def _lot(self, name: str, keys: list[Key], along: Sequence[Relation]) -> Lot:
         rows = self.rows.get(name, {})
@@ -237,6 +245,7 @@ class World:
     relations: Sequence[Relation]
     rows: Mapping[str, Mapping[Key, Row]]
     batch_keys: int = 1_000
+    ahead: int = 0
 
     def __post_init__(self) -> None:
         self.graph = Graph(self.tables, self.relations)
@@ -244,7 +253,7 @@ class World:
             f"w.{name}": {key: self._complete(f"w.{name}", key, row) for key, row in rows.items()}
             for name, rows in self.rows.items()
         }
-        self.source = DictSource(self.graph, by_name, self.batch_keys)
+        self.source = DictSource(self.graph, by_name, self.batch_keys, self.ahead)
 
     def __repr__(self) -> str:
         pointers = [
@@ -252,7 +261,9 @@ class World:
             f" ({r.kind.value})"
             for r in self.relations
         ]
-        return f"World({pointers}, rows={self.rows}, batch_keys={self.batch_keys})"
+        return (
+            f"World({pointers}, rows={self.rows}, batch_keys={self.batch_keys}, ahead={self.ahead})"
+        )
 
     def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
         # Hypothesis would spell out every column of every table.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gestore.rows import Key, Value
 from gestore.schema.policy import Follow, Policy
 from gestore.schema.relation import Relation
+from gestore.walk import walker
 
 from .small_world import (
     World,
@@ -257,7 +259,8 @@ def trips(draw: st.DrawFn) -> Trip:
         relations.append(relation(source, column, target, to=to))
     relations += [parent(child, upper) for child, upper in parents.items()]
     relations += [generic(name) for name in generics]
-    world = World(tables, relations, rows, batch_keys=draw(st.sampled_from([2, 1_000])))
+    batch_keys, ahead = draw(st.sampled_from([2, 1_000])), draw(st.sampled_from([0, 3]))
+    world = World(tables, relations, rows, batch_keys, ahead)
     places = [(name, key) for name in NAMES for key in rows[name]]
     roots = draw(st.sets(st.sampled_from(places), min_size=1, max_size=2))
     labels = [f"w.{name}" for name in NAMES]
@@ -271,12 +274,14 @@ def trips(draw: st.DrawFn) -> Trip:
     )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
-@given(trip=trips())
-def test_walk_keeps_the_rules(trip: Trip) -> None:
-    closure = trip.world.walk(
-        *trip.roots, follow=trip.follow, policies=trip.policies, models=trip.models
-    )
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(trip=trips(), read_anew=st.sampled_from([1, 16]))
+def test_walk_keeps_the_rules(trip: Trip, read_anew: int) -> None:
+    # How many of an answer's rows have to be new for all of it to be read.
+    with patch.object(walker, "_READ_ANEW", read_anew):
+        closure = trip.world.walk(
+            *trip.roots, follow=trip.follow, policies=trip.policies, models=trip.models
+        )
     expected = Reference(
         trip.world, list(trip.roots), set(trip.models), trip.follow, trip.policies
     ).run()

@@ -564,6 +564,37 @@ def test_rows_that_are_taken_are_not_looked_for_again() -> None:
     assert {question for question, _ in world.source.asked} == {"pointing"}
 
 
+@pytest.mark.parametrize(("known", "is_asked"), [(15, False), (16, True)])
+def test_where_few_of_an_answer_are_new_is_asked_anew(known: int, is_asked: bool) -> None:
+    # All items point at the one part; all but one at the root, too.
+    items = {n: {"part": 1, "root": 1, "thing": n} for n in range(1, known + 1)}
+    world = World(
+        [
+            table("root"),
+            table("part", "root"),
+            table("item", "root", "part", "thing"),
+            table("thing"),
+        ],
+        [
+            relation("part", "root", "root"),
+            relation("item", "root", "root"),
+            relation("item", "part", "part"),
+            relation("item", "thing", "thing"),
+        ],
+        {
+            "root": {1: {}},
+            "part": {1: {"root": 1}},
+            "item": {**items, 100: {"part": 1, "thing": 100}},
+            "thing": {n: {} for n in [*items, 100]},
+        },
+    )
+    closure = world.walk(("root", 1))
+    every = [*items, 100]
+    assert owned(closure) == {("root", 1), ("part", 1), *(("item", n) for n in every)}
+    assert shared(closure) == {("thing", n) for n in every}
+    assert world.source.asked["standing", "w.item"] == is_asked
+
+
 def test_walk_from_nothing_takes_nothing() -> None:
     closure = shop().walk()
     assert closure.row_count == 0

@@ -220,9 +220,9 @@ class _Walker:
             self.record(step)
 
     def _leave(self, level: Sequence[tuple[_Place, _Arrivals]]) -> None:
-        """Follow every relation of the newly taken rows. Hardly a question of a level depends on
-        another's answer: they stand in two queues, those about what points at the rows in the
-        first, and those about what they point at in the second."""
+        """Follow every relation of the newly taken rows. The questions of all tables stand in two
+        queues, in which none needs another's answer: first what points at the rows, then what they
+        point at, which is known by then."""
         for (name, status), arrivals in level:
             self._to_the_end(name, status, arrivals)
         for questions in (self._first_questions, self._last_questions):
