@@ -132,8 +132,9 @@ class _Answer(Generic[_Part]):
         self._news = news
         self._found: SimpleQueue[_Part | None] = SimpleQueue()
         self._room = Semaphore()
-        self._error: BaseException | None = None
         self._is_left = False
+        self.finding: Future[None] | None = None
+        """Told by whoever has it found: what went wrong, too."""
 
     @property
     def is_there(self) -> bool:
@@ -147,8 +148,6 @@ class _Answer(Generic[_Part]):
                 if self._is_left:
                     break
                 self._put(part)
-        except BaseException as error:  # noqa: BLE001  # raised where the answer is taken
-            self._error = error
         finally:
             self._put(None)
 
@@ -167,8 +166,8 @@ class _Answer(Generic[_Part]):
             while (part := self._found.get()) is not None:
                 self._room.release()
                 yield part
-            if self._error is not None:
-                raise self._error
+            if self.finding is not None:
+                self.finding.result()
         finally:
             self.leave()
 
@@ -268,7 +267,7 @@ class Sessions:
             return ask(self._reader)
         answer = _Answer(ask, self._news)
         self._answers.add(answer)
-        self._threads.submit(self._find, answer, session)
+        answer.finding = self._threads.submit(self._find, answer, session)
         return answer
 
     def _find(self, answer: _Answer[Any], session: _Session) -> None:
