@@ -132,7 +132,7 @@ def test_workers_see_the_moment_of_the_walk(home: Placed) -> None:
     everyone = Condition("SELECT count(*), 0, ''::text FROM zoo_floats")
     with snapshot(connection), shared(2) as reader:
         assert reader.sessions is not None
-        assert reader.sessions.ahead == 4
+        assert reader.sessions.ahead == 3
         ask = reader.sessions.ask
         before = [ask(everyone)()[0] for _ in range(4)]
         other = connection.copy()
@@ -166,7 +166,7 @@ def test_next_part_of_an_answer_is_found_while_one_is_looked_at() -> None:
     with snapshot(connections["default"]), shared(2) as reader:
         sessions = reader.sessions
         assert sessions is not None
-        assert sessions.ahead == 4
+        assert sessions.ahead == 3
         for _, lots in sessions.in_turn([("one", parts)]):
             for number, _ in enumerate(lots, 1):
                 assert eventually(lambda n=number: n == 4 or len(taken) > n)  # type: ignore[misc]
@@ -197,7 +197,7 @@ def test_more_is_asked_while_an_answer_waits_to_be_taken() -> None:
     with snapshot(connections["default"]), shared(2) as reader:
         sessions = reader.sessions
         assert sessions is not None
-        assert sessions.ahead == 4
+        assert sessions.ahead == 3
         asks = ((n, ask_of(n, is_empty=n in (1, 2))) for n in range(20))
         answers = sessions.in_turn(asks)
         number, lots = next(answers)
@@ -223,7 +223,7 @@ def test_what_went_wrong_is_told_where_the_answer_is_taken() -> None:
     with snapshot(connections["default"]), shared(2) as reader:
         sessions = reader.sessions
         assert sessions is not None
-        assert sessions.ahead == 4
+        assert sessions.ahead == 3
         (_, first), (_, second) = sessions.in_turn([("one", fails), ("other", works)])
         taken = iter(first)
         assert next(taken).keys == [1]
@@ -250,7 +250,7 @@ def test_answers_that_nobody_took_end_with_the_sessions() -> None:
     with snapshot(connections["default"]), shared(2) as reader:
         sessions = reader.sessions
         assert sessions is not None
-        assert sessions.ahead == 4
+        assert sessions.ahead == 3
         answers = sessions.in_turn([("one", endless), ("other", endless), ("third", endless)])
         _, lots = next(answers)
         assert next(iter(lots)).keys == [1]

@@ -222,7 +222,8 @@ class Sessions:
                         hint="Nothing was written. Try with fewer workers.",
                     ) from error
         self._opening = []
-        return 2 * self._count
+        # One waits: so nobody else does, and few answers are in memory at once.
+        return self._count + 1 if self._count else 0
 
     def ask(self, statement: Condition) -> Callable[[], _Lines]:
         """Have a statement of lines run; the result waits for it."""
