@@ -53,9 +53,10 @@ that came by a digest of each table, those of the others likewise. Django's seri
 it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead to.
 
 Where a figure is missed, its line says by how much. Where the time goes: *an export on PostgreSQL*
-starts Django (half of what the export by hand takes in all), walks, with questions that wait for
-one another, and has the database guard and write every value as JSON, three times the work of
-COPY's text; both cores are busy two thirds of the time. *Growth*: half of a deletion of 500,000
+starts Django (half of what the export by hand takes in all), walks, and has the database guard and
+write every value as JSON, three times the work of COPY's text; both cores are busy five sixths of
+the time. Its figure swings with the export by hand: 2.0 to 2.45 times in four runs of exports
+alone on the same day. *Growth*: half of a deletion of 500,000
 rows is the database's check of constraints, which takes 6.5 times as long as of 100,000, by hand as
 well: random keys lead all over its indexes and its cache. *Memory* grows by longer answers, by keys
 up to the bound at which they spill, and by what lies between what is given back. *On MariaDB* an
