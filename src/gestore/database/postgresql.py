@@ -184,18 +184,18 @@ class PostgreSQLDialect(GenericDialect):
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
             (may_make_tables,) = cursor.fetchone()
-            if may_make_tables:
-                # A million keys at most, to be in memory together: where they are not, rows are
-                # found, and go, not as they lie, but some here and some there, in several rounds.
-                cursor.execute(
-                    "SELECT set_config('work_mem', current_setting('maintenance_work_mem'), true)"
-                    " WHERE pg_size_bytes(current_setting('work_mem'))"
-                    " < pg_size_bytes(current_setting('maintenance_work_mem'))"
-                )
-        if may_make_tables:
-            lots = keys.packed(self.lot_keys)
-            while held := self._key_table(column, islice(lots, _TABLE_LOTS)):
-                yield held
+            if not may_make_tables:
+                return
+            # A million keys at most, to be in memory together: where they are not, rows are found,
+            # and go, not as they lie, but some here and some there, in several rounds.
+            cursor.execute(
+                "SELECT set_config('work_mem', current_setting('maintenance_work_mem'), true)"
+                " WHERE pg_size_bytes(current_setting('work_mem'))"
+                " < pg_size_bytes(current_setting('maintenance_work_mem'))"
+            )
+        lots = keys.packed(self.lot_keys)
+        while held := self._key_table(column, islice(lots, _TABLE_LOTS)):
+            yield held
 
     def _key_table(self, column: Column, lots: Iterable[Sequence[Value]]) -> KeyTable | None:
         name = f"pg_temp.gestore_keys_{next(_table_numbers)}"

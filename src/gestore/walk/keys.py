@@ -255,8 +255,7 @@ class IntegerKeys:
             if len(run) > _COMPARED * len(left):
                 runs.append(run)
             else:
-                for place in range(0, len(run), _CHUNK):
-                    left.difference_update(run[place : place + _CHUNK])
+                _remove_from(left, run, 0, len(run))
         # Often in order already, as the database found them: then sorting costs next to nothing.
         is_all = isinstance(keys, array) and len(left) == len(keys)
         fresh = array("q", sorted(cast("Iterable[Any]", keys) if is_all else left))
@@ -313,6 +312,12 @@ def _has(run: array[int], key: int) -> bool:
     return place < len(run) and run[place] == key
 
 
+def _remove_from(left: set[int], run: array[int], start: int, end: int) -> None:
+    """Take the keys in a stretch of the run out of the set."""
+    for place in range(start, end, _CHUNK):
+        left.difference_update(run[place : min(end, place + _CHUNK)])
+
+
 def _absent(run: array[int], keys: array[int]) -> array[int]:
     """Those of the keys that are not in the run; both are sorted."""
     start, end = bisect_left(run, keys[0]), bisect_right(run, keys[-1])
@@ -320,8 +325,7 @@ def _absent(run: array[int], keys: array[int]) -> array[int]:
         return keys
     if end - start <= _SEARCHED * len(keys):
         left = set(keys)
-        for place in range(start, end, _CHUNK):
-            left.difference_update(run[place : min(end, place + _CHUNK)])
+        _remove_from(left, run, start, end)
         return keys if len(left) == len(keys) else array("q", sorted(left))
     absent = array("q")
     place = start
