@@ -43,7 +43,7 @@ from .version import __version__
 from .walk.closure import Status
 from .walk.keys import KeySet
 
-_BATCH_KEYS = 50_000
+_BATCH_KEYS = 10_000
 _NAME = re.compile(r"^Name:(.*)$", re.MULTILINE)
 _VERSION = re.compile(r"^Version:(.*)$", re.MULTILINE)
 

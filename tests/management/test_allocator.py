@@ -9,7 +9,6 @@ import pytest
 
 from gestore.management import allocator as module
 from gestore.management.allocator import Allocator
-from gestore.management.commands import exportobjects, importobjects
 from gestore.management.progress import PlainProgress, TerminalProgress
 
 
@@ -43,9 +42,9 @@ def test_process_of_somebody_else_is_let_be(library: Library) -> None:
 def test_environment_has_the_last_word(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "4000000")
     ours = Allocator()
-    ours.take_over(1_000)
+    ours.take_over()
     ours.give_back()
-    assert library.asked == [(-8, 1), (-1, 8_000), ("trim", 0)]
+    assert library.asked == [(-8, 1), (-1, module._KEPT_BYTES), ("trim", 0)]
 
 
 def test_other_libraries_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +64,6 @@ def test_memory_is_given_back_before_each_task() -> None:
             progress.begin(task)
             progress.end()
     assert told == ["between"] * 4
-
-
-def test_imports_ask_the_system_less_often() -> None:
-    assert importobjects.Command.mapped_bytes > exportobjects.Command.mapped_bytes
 
 
 _FREED = """

@@ -56,24 +56,37 @@ RawTexts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
 
 @dataclass(frozen=True, slots=True)
 class RowStatements:
-    """SELECTs of one row: how many rows there are, how many of them are whole lines, and the lines;
-    a row that is to be written by hand is an empty one."""
+    """SELECTs of one row: how many rows there are, how many of them are whole lines, the lines, and
+    whether they are in doubt; a row that is to be written by hand is an empty one.
+
+    `doubt` is SQL of whether one of the rows may need a closer look than all had, `closer` that of
+    whether one row needs to be written by hand for it."""
 
     owned: str
     shared: str
     widest_bytes: int
+    doubt: str
+    closer: str
 
-    def of(self, where: Condition, rows: int, *, is_shared: bool) -> Condition:
-        """The statement for at most so many rows."""
-        template = self.shared if is_shared else self.owned
-        widest = str(self.widest_bytes // max(1, rows))
-        return Condition(
-            template.replace(WIDEST, widest).replace(WHERE, where.sql), where.parameters
-        )
+    def of(
+        self, where: Condition, rows: int, *, is_shared: bool, is_closer: bool = False
+    ) -> Condition:
+        """The statement for at most so many rows. With a closer look at each none is in doubt."""
+        sql = self.shared if is_shared else self.owned
+        for mark, text in (
+            (DOUBT, "false" if is_closer else self.doubt),
+            (CLOSER, self.closer if is_closer else "false"),
+            (WIDEST, str(self.widest_bytes // max(1, rows))),
+            (WHERE, where.sql),
+        ):
+            sql = sql.replace(mark, text)
+        return Condition(sql, where.parameters)
 
 
 WIDEST = "\x00widest"
 WHERE = "\x00where"
+DOUBT = "\x00doubt"
+CLOSER = "\x00closer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,11 @@ from ..schema.table import Column, Kind, Table
 from .dialect import Condition, RowStatements
 from .marks import Marked
 from .raw_texts import documents
-from .row_sql import fetch_lines, keys_condition
+from .row_sql import Fetched, fetch_lines, keys_condition
 from .select import NARROW, Reader
 from .sessions import Sessions
 
-_BATCH_BYTES = 2_000_000
+_BATCH_BYTES = 500_000
 # Before the width of a table's rows is known; most, where no column is of any length.
 _FIRST_ROWS = 3
 _GROWTH = 64
@@ -99,7 +99,7 @@ class RowLines:
         )
 
     def of(self, batches: Iterable[Sequence[Key]], *, is_shared: bool) -> Iterator[Lines]:
-        """The rows of these keys in their order, about 2 MB at a time."""
+        """The rows of these keys in their order, about half a megabyte at a time."""
         return in_flow(self.asked(batches, is_shared=is_shared), self._ahead)
 
     def asked(
@@ -147,7 +147,7 @@ def in_flow(asked: Iterable[Iterable[Lines]], ahead: int) -> Iterator[Lines]:
 
 
 class Lots:
-    """Batches of keys cut into lots, each of as many as gave about 2 MB so far."""
+    """Batches of keys cut into lots, each of as many as gave about half a megabyte."""
 
     def __init__(self, batches: Iterable[Sequence[Key]], first: int, most: int) -> None:
         self._batches = batches
@@ -210,7 +210,7 @@ class ByHand:
 
 
 def joined(model: str, texts: Iterable[bytes]) -> Iterator[Lines]:
-    """Lines of one model together, about 2 MB at a time."""
+    """Lines of one model together, about half a megabyte at a time."""
     pending: list[bytes] = []
     size = 0
     for text in texts:
@@ -239,6 +239,7 @@ class ByDatabase:
         marked: Marked | None = None,
     ) -> None:
         self._found = self._whole = 0
+        self._is_closer = False
         self._marked = marked
         self._reader = reader
         self._table = table
@@ -254,16 +255,25 @@ class ByDatabase:
         return self._found < _TRIED_ROWS or 4 * self._whole >= 3 * self._found
 
     def ask(self, keys: Sequence[Key], *, is_shared: bool) -> Answer:
-        statement = self._statements.of(self._where(keys), len(keys), is_shared=is_shared)
+        answer = self._asked(keys, is_shared=is_shared)
+        return lambda: self._lines(keys, answer(), is_shared=is_shared)
+
+    def _asked(self, keys: Sequence[Key], *, is_shared: bool) -> Callable[[], Fetched]:
+        statement = self._statements.of(
+            self._where(keys), len(keys), is_shared=is_shared, is_closer=self._is_closer
+        )
         if self._sessions is not None:
-            answer = self._sessions.ask(statement)
-        else:
-            answer = partial(fetch_lines, self._reader.connection, statement)
-        return lambda: self._lines(keys, *answer(), is_shared=is_shared)
+            return self._sessions.ask(statement)
+        return partial(fetch_lines, self._reader.connection, statement)
 
     def _lines(
-        self, keys: Sequence[Key], found: int, whole: int, text: bytes, *, is_shared: bool
+        self, keys: Sequence[Key], fetched: Fetched, *, is_shared: bool
     ) -> Iterable[Lines] | None:
+        if fetched.is_doubted:
+            # Where some are, more will be: later lots have the closer look at once.
+            self._is_closer = True
+            fetched = self._asked(keys, is_shared=is_shared)()
+        found, whole, text, _ = fetched
         self._found += found
         self._whole += whole
         if self._marked:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..archive.columns import columns_of, key_pieces
 from ..schema.introspect import kind_of
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
-from .dialect import WHERE, WIDEST, Condition, Mark, RowStatements, quoted
+from .dialect import CLOSER, DOUBT, WHERE, WIDEST, Condition, Mark, RowStatements, quoted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -66,7 +66,9 @@ def row_statements(
     )
     inner = ", ".join(source for part in parts for source in part.sources)
     width = len(table.key_columns)
-    care = " OR ".join(part.care for part in parts if part.care) or "false"
+    care = " OR ".join([*(part.care for part in parts if part.care), CLOSER])
+    looked_at = [part.doubt for part in parts if part.doubt]
+    doubtful = f"concat_ws(' ', {', '.join(looked_at)})" if looked_at else "NULL::text"
 
     def statement(*, is_shared: bool) -> str:
         before, *between, after, end = key_pieces(table, is_shared=is_shared)
@@ -83,13 +85,20 @@ def row_statements(
         line = _joined(pieces, f"{constant}}}{end}")
         # OFFSET 0 keeps the planner from computing anything twice.
         return (
-            "SELECT count(*), count(line), string_agg(coalesce(line, ''), E'\\n') FROM"
-            f" (SELECT CASE WHEN {care} THEN NULL ELSE {line} END AS line FROM"
+            "SELECT count(*), count(line), string_agg(coalesce(line, ''), E'\\n'),"
+            f" {DOUBT} FROM (SELECT {doubtful} AS doubtful,"
+            f" CASE WHEN {care} THEN NULL ELSE {line} END AS line FROM"
             f" (SELECT {inner} FROM {quoted(connection, table.db_table)}"
             f" WHERE {WHERE} ORDER BY {order} OFFSET 0) found OFFSET 0) lines"
         ).replace("%", "%%")
 
-    return RowStatements(statement(is_shared=False), statement(is_shared=True), _STATEMENT_BYTES)
+    return RowStatements(
+        statement(is_shared=False),
+        statement(is_shared=True),
+        _STATEMENT_BYTES,
+        doubt=_IN_DOUBT if looked_at else "false",
+        closer=" OR ".join(part.closer for part in parts if part.closer) or "false",
+    )
 
 
 def _joined(pieces: Sequence[tuple[str, _Part]], end: str) -> str:
@@ -122,11 +131,14 @@ def _literal(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Part:
     """What is read of a column (`{0}`, its quoted name), the value as JSON that the archive has, a
-    text or a `json`, and when its row needs care; both of what was read (`{0}`, `{1}`)."""
+    text or a `json`, and when its row needs care; both of what was read (`{0}`, `{1}`). What only
+    a `closer` look tells is asked of all rows' `doubt` together first: a text, or NULL."""
 
     sources: tuple[str, ...] = ("{0}",)
     json: str = "to_json({0})"
     care: str = ""
+    doubt: str = ""
+    closer: str = ""
 
     def of(self, name: str, sql: str) -> _Part:
         names = [f"{name}_{place}" for place in range(2)]
@@ -135,8 +147,7 @@ class _Part:
                 f"{source.format(sql)} AS {alias}"
                 for source, alias in zip(self.sources, names, strict=False)
             ),
-            self.json.format(*names),
-            self.care.format(*names),
+            *(text.format(*names) for text in (self.json, self.care, self.doubt, self.closer)),
         )
 
 
@@ -263,17 +274,29 @@ def _binary(column: Column, actual: ColumnType) -> _Part | None:
 
 
 def _document(column: Column, actual: ColumnType) -> _Part | None:
-    # Care needs what a float may not hold exactly, what Python would not read, what looks like a
-    # marker of the archive, and what may be nested deeply.
+    if actual.name != "jsonb":
+        return None
+    # Care needs what looks like a marker of the archive, what may be nested deeply, and what a
+    # float may not hold exactly or Python would not read.
     care = (
         f"{_WIDE} OR strpos({{0}}, '\"$json') > 0"
-        # Few have a point, and to look for one costs next to nothing.
-        " OR ((strpos({0}, '.') > 0 OR octet_length({0}) >= 255) AND {0} ~ '[0-9.]{{17}}'"
-        " AND ({0} ~ '[0-9]\\.[0-9]' OR {0} ~ '[0-9]{{255}}'))"
         " OR (octet_length({0}) > 400 AND length({0}) - length(translate({0}, '[{{', '')) > 100)"
     )
-    text = "CASE WHEN {0} = 'null' THEN '{{\"$json\": null}}' ELSE {0} END"
-    return _Part(("{0}::text",), text, care) if actual.name == "jsonb" else None
+    # Few have a point, and to look for one costs next to nothing.
+    may_be_long = "(strpos({0}, '.') > 0 OR octet_length({0}) >= 255)"
+    return _Part(
+        ("{0}::text",),
+        "CASE WHEN {0} = 'null' THEN '{{\"$json\": null}}' ELSE {0} END",
+        care,
+        doubt=f"CASE WHEN {may_be_long} AND octet_length({{0}}) <= {WIDEST} THEN {{0}} END",
+        closer=f"({may_be_long} AND {{0}} ~ '{_LONG}'"
+        " AND ({0} ~ '[0-9]\\.[0-9]' OR {0} ~ '[0-9]{{255}}'))",
+    )
+
+
+# A number that may be too long: to begin looking takes longer than to look through a document.
+_LONG = "[0-9.]{{17}}"
+_IN_DOUBT = f"coalesce(string_agg(doubtful, ' ') ~ '{_LONG.format()}', false)"
 
 
 def _array(column: Column, actual: ColumnType) -> _Part | None:
@@ -315,11 +338,20 @@ def keys_condition(column: str, kind: Kind, keys: Sequence[object]) -> Condition
     return Condition(f"{column} = ANY ((SELECT %s::{array})::{array})", (f"{{{','.join(texts)}}}",))
 
 
-def fetch_lines(connection: Any, statement: Condition) -> tuple[int, int, bytes]:
-    """What a statement of lines gives: the rows there are, those that are whole, and the lines."""
+class Fetched(NamedTuple):
+    """The rows there are, those that are whole, their lines, and whether those are in doubt."""
+
+    found: int
+    whole: int
+    text: bytes
+    is_doubted: bool
+
+
+def fetch_lines(connection: Any, statement: Condition) -> Fetched:
+    """What a statement of lines gives."""
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters)
         result = cursor.pgresult
         # As bytes, past the driver's making a string of them.
-        found, whole, text = (result.get_value(0, place) for place in range(3))
-    return int(found), int(whole), text or b""
+        found, whole, text, doubted = (result.get_value(0, place) for place in range(4))
+    return Fetched(int(found), int(whole), text or b"", doubted == b"t")

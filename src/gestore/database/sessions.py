@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition as News
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from django.db import Error, connections
 
@@ -23,7 +23,7 @@ from ..errors import DatabaseFailed, UsageError
 from ..walk.source import Ask, KeySource
 from .dialect import Condition, Lent
 from .dialects import dialect_of
-from .row_sql import fetch_lines
+from .row_sql import Fetched, fetch_lines
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -45,7 +45,6 @@ class Sharing(KeySource, Protocol):
         """One that reads the same moment over another connection."""
 
 
-_Lines: TypeAlias = "tuple[int, int, bytes]"
 """Rows there are, whole lines among them, and the lines."""
 
 USUAL_COUNT = 2
@@ -225,11 +224,11 @@ class Sessions:
         # One waits: so nobody else does, and few answers are in memory at once.
         return self._count + 1 if self._count else 0
 
-    def ask(self, statement: Condition) -> Callable[[], _Lines]:
+    def ask(self, statement: Condition) -> Callable[[], Fetched]:
         """Have a statement of lines run; the result waits for it."""
         return self._threads.submit(self._asked, statement).result
 
-    def _asked(self, statement: Condition) -> _Lines:
+    def _asked(self, statement: Condition) -> Fetched:
         # There are as many threads as sessions, or more: one will be idle.
         session = self._idle.get()
         try:

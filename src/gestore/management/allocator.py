@@ -11,9 +11,11 @@ import os
 from functools import cache
 from typing import Any
 
-# What is longer comes from the system and goes back to it at once, and little is kept free.
-MAPPED_BYTES = 64 * 1024
-_KEPT = 8
+# What is longer comes from the system and goes back to it at once. To ask for shorter pieces each
+# time costs an export a tenth.
+_MAPPED_BYTES = 1024 * 1024
+# What may lie free at the end of the heap.
+_KEPT_BYTES = 8 * _MAPPED_BYTES
 
 
 @cache
@@ -36,7 +38,7 @@ class Allocator:
     def __init__(self) -> None:
         self._is_ours = False
 
-    def take_over(self, mapped_bytes: int = MAPPED_BYTES) -> None:
+    def take_over(self) -> None:
         """From here on the process is the command's. What the environment says stays."""
         self._is_ours = True
         library = _glibc()
@@ -45,8 +47,8 @@ class Allocator:
         # The numbers are <malloc.h>'s. Either of the last two, said once, no longer grows.
         for number, name, value in (
             (-8, "MALLOC_ARENA_MAX", 1),
-            (-3, "MALLOC_MMAP_THRESHOLD_", mapped_bytes),
-            (-1, "MALLOC_TRIM_THRESHOLD_", _KEPT * mapped_bytes),
+            (-3, "MALLOC_MMAP_THRESHOLD_", _MAPPED_BYTES),
+            (-1, "MALLOC_TRIM_THRESHOLD_", _KEPT_BYTES),
         ):
             if name not in os.environ:
                 library.mallopt(number, value)

@@ -25,7 +25,7 @@ from ..keeping import Keeping
 from ..planning import WalkOptions
 from ..rows import JsonValue
 from ..schema.policy import Follow, Policy
-from .allocator import MAPPED_BYTES, allocator
+from .allocator import allocator
 from .progress import CLEAR_LINE, PlainProgress, TerminalProgress
 
 # Findings of one kind that are told one by one; `--report` has them all.
@@ -37,14 +37,11 @@ _INTERRUPTED = 130
 
 class GestoreCommand(BaseCommand):
     """From a command line, a process ends with its command: what was loaded stays until then, and
-    nobody looks for circles in it, not at the end either; its memory is the command's.
-    `mapped_bytes` and more at once are asked of the system each time, and given back."""
-
-    mapped_bytes = MAPPED_BYTES
+    nobody looks for circles in it, not at the end either; its memory is the command's."""
 
     def run_from_argv(self, argv: list[str]) -> None:
         gc.freeze()
-        allocator.take_over(self.mapped_bytes)
+        allocator.take_over()
         super().run_from_argv(argv)
 
     def get_check_kwargs(self, options: Any) -> Any:

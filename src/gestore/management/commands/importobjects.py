@@ -40,8 +40,6 @@ _RESTORED = "Gave {} that stayed their pointers back:"
 
 class Command(GestoreCommand):
     help = "Imports an archive written by exportobjects: all of it, or nothing."
-    # Here it is this process that the database waits for: asking each time costs it a twentieth.
-    mapped_bytes = 1024 * 1024
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_archive(parser)
