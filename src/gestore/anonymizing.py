@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import conf
 from .anonymize.declared import Anonymizing, Replacement
@@ -19,8 +19,7 @@ from .walk.closure import Closure, Status
 _SALT_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Anonymize:
+class Anonymize(NamedTuple):
     """Whether other values are to stand in the place of those of the columns in
     `GESTORE["ANONYMIZE"]`, and whether every column of text must be decided."""
 
@@ -31,8 +30,7 @@ class Anonymize:
         return self.is_on or self.is_strict
 
 
-@dataclass(frozen=True, slots=True)
-class Anonymized:
+class Anonymized(NamedTuple):
     """The outcome: the replacements, if there are any; the columns that they change, as labels;
     and what is to be said of it."""
 

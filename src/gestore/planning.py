@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -140,8 +140,7 @@ def _root_keys(reader: Reader, references: Sequence[Reference]) -> dict[str, lis
 # The plan -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTable:
+class PlannedTable(NamedTuple):
     """Rows of one table: owned, shared, and known by identity only."""
 
     label: str
@@ -150,8 +149,7 @@ class PlannedTable:
     external: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotTaken:
+class NotTaken(NamedTuple):
     """Rows that point at taken rows of `label` by `relation`, and are not taken themselves."""
 
     label: str
@@ -161,8 +159,7 @@ class NotTaken:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
-class OtherRoot:
+class OtherRoot(NamedTuple):
     """A row of a root model that had to come along, and the chain that leads to it."""
 
     reference: str

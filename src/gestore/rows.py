@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 Value: TypeAlias = object
 """A value of one column as Python has it: `datetime`, `Decimal`, `UUID`, `bytes`, … or `None`.
@@ -22,8 +21,7 @@ JsonValue: TypeAlias = (
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class ArchivedRow:
+class ArchivedRow(NamedTuple):
     """One row as it stands in an archive: values encoded, keys the source's.
 
     `pk` is None for a row the target numbers itself (many-to-many pairs of the original's files).

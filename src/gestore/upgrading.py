@@ -186,15 +186,14 @@ def _with_anonymized(manifest: Manifest, old: Manifest, renamed: Mapping[str, st
     for name, entry in manifest.tables.items():
         known = before.get(name, {})
         columns = {
-            column: replace(
-                told,
+            column: told._replace(
                 is_anonymized=known[column].is_anonymized
                 if column in known
                 else column not in entry.key,
             )
             for column, told in entry.columns.items()
         }
-        tables[name] = replace(entry, columns=columns)
+        tables[name] = entry._replace(columns=columns)
     return replace(manifest, tables=tables)
 
 

@@ -11,8 +11,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import connections
@@ -314,8 +314,7 @@ def rows_are_gone(how: str) -> Iterator[None]:
         raise type(error)(f"{error.message} {told}", hint=how) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(NamedTuple):
     """Files of rows that are gone: removed, and those that stay because other rows name them."""
 
     removed: int

@@ -6,7 +6,6 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -182,7 +181,7 @@ def test_rows_that_lived_through_migrations_know_their_files() -> None:
             self.packed = packed("a/1.txt")
 
         def files(self) -> list[Any]:
-            return [replace(file, label="old.Model.enclosed") for file in self.packed.files()]
+            return [file._replace(label="old.Model.enclosed") for file in self.packed.files()]
 
         def contents(self) -> Any:
             return self.packed.contents()

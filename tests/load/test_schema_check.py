@@ -29,7 +29,7 @@ FITTING = manifest(ANIMAL)
 
 def changed(**changes: Any) -> Manifest:
     """The manifest of one animal, its table entry changed."""
-    entry = replace(FITTING.tables["zoo.animal"], **changes)
+    entry = FITTING.tables["zoo.animal"]._replace(**changes)
     return replace(FITTING, tables={"zoo.animal": entry})
 
 
@@ -160,11 +160,11 @@ def test_unknown_fields_may_be_dropped() -> None:
 
 
 def test_unknown_model_without_rows_does_not_matter() -> None:
-    assert check(replace(FITTING, tables={"zoo.gone": replace(UNKNOWN, rows=0)})) == []
+    assert check(replace(FITTING, tables={"zoo.gone": UNKNOWN._replace(rows=0)})) == []
 
 
 def test_undeclared_model_is_told_how_to_declare_it() -> None:
-    entry = replace(UNKNOWN, label="zoo.Unmanaged")
+    entry = UNKNOWN._replace(label="zoo.Unmanaged")
     (finding,) = check(replace(FITTING, tables={"zoo.unmanaged": entry}))
     assert finding.hint == 'zoo.Unmanaged is unmanaged here: add it to GESTORE["UNMANAGED"].'
 
@@ -178,7 +178,7 @@ def test_new_column_with_a_default_is_silent(label: str) -> None:
         for column, entry in made.tables[name].columns.items()
         if column in ("id", "menagerie")
     }
-    entry = replace(made.tables[name], columns=kept)
+    entry = made.tables[name]._replace(columns=kept)
     assert check(replace(made, tables={name: entry})) == []
 
 

@@ -14,8 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..errors import ArchiveCutOff, ArchiveDamaged
 from .storage import too_large
@@ -30,8 +29,7 @@ _IN_MEMORY_BYTES = 4 << 20
 _MOST_INDEX_LINE = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class FileSource:
+class FileSource(NamedTuple):
     """A file that a row names: `label` is the field's (`app.Model.field`), `open` gives its
     content, and raises `FileNotFoundError` where there is none."""
 
@@ -40,8 +38,7 @@ class FileSource:
     open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedFile:
+class CarriedFile(NamedTuple):
     """A file in an archive; `sha256` is "" where it was missing at the source."""
 
     label: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import ArchiveDamaged, ArchiveTooNew, NotAnArchive
 from ..rows import JsonValue
@@ -15,8 +15,7 @@ FORMAT_VERSION = 2
 """Ours. The original's documents, which do not say, are version 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnEntry:
+class ColumnEntry(NamedTuple):
     """A column as it was: the archive's kind, Django's field type, whether it may be empty; and
     whether other values stand here in the place of its own."""
 
@@ -26,8 +25,7 @@ class ColumnEntry:
     is_anonymized: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TableEntry:
+class TableEntry(NamedTuple):
     """A table as it was. `relations` maps a field to the model it pointed at ("" for generic)."""
 
     label: str
@@ -39,8 +37,7 @@ class TableEntry:
     policy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalRow:
+class ExternalRow(NamedTuple):
     """A row that was pointed at and not taken: its key at the source and what it is known by."""
 
     model: str

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..errors import (
     ArchiveCutOff,
@@ -44,8 +44,7 @@ _LOT_WIDTH = 4_000_000
 _NO_MARKS: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What the end of an archive told: rows read and announced, the digest found and announced.
 
     The announced ones are None in the original's documents, which have no closing line.

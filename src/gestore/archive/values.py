@@ -12,11 +12,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -38,8 +37,7 @@ _JSON_TEXT = "$json_text"
 _INTEGER_DIGITS = 4_000
 
 
-@dataclass(frozen=True, slots=True)
-class TimeZones:
+class TimeZones(NamedTuple):
     """How moments are kept on both sides: None is a site without time zones (`USE_TZ` off).
 
     `source_default` and `target_default` are the sites' own zones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
@@ -20,8 +20,7 @@ Parameter: TypeAlias = Any
 """What a driver takes: the adapters make it, and nothing looks into it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A piece of SQL for a WHERE clause, with its parameters; those of `join`, which stands before
     that clause, come first."""
 
@@ -54,8 +53,7 @@ RawTexts: TypeAlias = "Callable[[Sequence[Value]], Iterable[object]]"
 """The values of one column as a driver gives them, as pieces of JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowStatements:
+class RowStatements(NamedTuple):
     """SELECTs of one row: how many rows there are, how many of them are whole lines, the lines, and
     whether they are in doubt; a row that is to be written by hand is an empty one.
 
@@ -89,16 +87,14 @@ DOUBT = "\x00doubt"
 CLOSER = "\x00closer"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What stands before and after a value, of letters and digits that JSON does not escape."""
 
     before: str
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteAction:
+class DeleteAction(NamedTuple):
     """A constraint by which the database itself removes or changes rows of `table`; names as the
     database has them."""
 
@@ -108,8 +104,7 @@ class DeleteAction:
     target_columns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Lent:
+class Lent(NamedTuple):
     """A snapshot that other sessions may take: its name, and what they have to be told to see the
     same."""
 
@@ -117,8 +112,7 @@ class Lent:
     settings: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A state of the database, as `session`, a connection of the driver's, names it in `marks`.
     With `by_rows` it has no name: only the rows themselves tell whether they changed since."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import DatabaseError
 from django.db.migrations.exceptions import BadMigrationError, InconsistentMigrationHistory
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationState:
+class MigrationState(NamedTuple):
     """`last` is the one applied last, by app; `unapplied` are `app.name`, in order."""
 
     last: dict[str, str]

@@ -7,14 +7,17 @@ row with a value that needs more care, or is wide, comes as an empty line, to be
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from operator import is_not
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import UUID
 
 from ..archive.columns import columns_of, key_pieces
 from ..schema.introspect import kind_of
 from ..schema.table import Column, Kind, Table
 from ..walk.keys import PackedUUIDs
+from . import packing
 from .dialect import CLOSER, DOUBT, WHERE, WIDEST, Condition, Mark, RowStatements, quoted
 
 if TYPE_CHECKING:
@@ -31,8 +34,7 @@ _TEXTS = frozenset({"text", "character varying"})
 _ARRAYS = frozenset(f"{name}[]" for name in _INTEGERS | _TEXTS)
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnType:
+class ColumnType(NamedTuple):
     """A column's type as the database has it: its name without and with modifiers."""
 
     name: str
@@ -85,8 +87,8 @@ def row_statements(
         line = _joined(pieces, f"{constant}}}{end}")
         # OFFSET 0 keeps the planner from computing anything twice.
         return (
-            "SELECT count(*), count(line), string_agg(coalesce(line, ''), E'\\n'),"
-            f" {DOUBT} FROM (SELECT {doubtful} AS doubtful,"
+            "SELECT count(*)::text, count(line)::text, string_agg(coalesce(line, ''), E'\\n'),"
+            f" ({DOUBT})::text FROM (SELECT {doubtful} AS doubtful,"
             f" CASE WHEN {care} THEN NULL ELSE {line} END AS line FROM"
             f" (SELECT {inner} FROM {quoted(connection, table.db_table)}"
             f" WHERE {WHERE} ORDER BY {order} OFFSET 0) found OFFSET 0) lines"
@@ -128,8 +130,7 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """What is read of a column (`{0}`, its quoted name), the value as JSON that the archive has, a
     text or a `json`, and when its row needs care; both of what was read (`{0}`, `{1}`). What only
     a `closer` look tells is asked of all rows' `doubt` together first: a text, or NULL."""
@@ -161,7 +162,7 @@ def _marked(part: _Part, actual: ColumnType, mark: Mark) -> _Part | None:
     if actual.name not in _TEXTS | {"jsonb"}:
         return None
     text = f"{_literal(mark.before)} || {{0}}::text || {_literal(mark.after)}"
-    return replace(part, json=f"to_json({text})")
+    return part._replace(json=f"to_json({text})")
 
 
 # The kinds ----------------------------------------------------------------------------------------
@@ -331,11 +332,14 @@ _PARTS: dict[Kind, Callable[[Column, ColumnType], _Part | None]] = {
 
 
 def keys_condition(column: str, kind: Kind, keys: Sequence[object]) -> Condition:
-    """`column` (quoted SQL) is one of the integers or UUIDs. They come as one text, and the planner
-    does not look into it: it would weigh each of thousands of keys."""
-    texts = keys.hexes() if isinstance(keys, PackedUUIDs) else map(str, keys)
-    array = {Kind.INTEGER: "bigint[]", Kind.UUID: "uuid[]"}[kind]
-    return Condition(f"{column} = ANY ((SELECT %s::{array})::{array})", (f"{{{','.join(texts)}}}",))
+    """`column` (quoted SQL) is one of the integers or UUIDs. They come as one array, and the
+    planner does not look into it: it would weigh each of thousands of keys."""
+    if kind is Kind.UUID:
+        packed: object = PackedUUIDs.of(cast("Sequence[UUID]", keys))
+    else:
+        packed = keys if isinstance(keys, array) else array("q", cast("Sequence[int]", keys))
+    name = {Kind.INTEGER: "bigint[]", Kind.UUID: "uuid[]"}[kind]
+    return Condition(f"{column} = ANY ((SELECT %s::{name})::{name})", (packed,))
 
 
 class Fetched(NamedTuple):
@@ -349,9 +353,11 @@ class Fetched(NamedTuple):
 
 def fetch_lines(connection: Any, statement: Condition) -> Fetched:
     """What a statement of lines gives."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.parameters)
+    parameters = [packing.parameter(connection, value) for value in statement.parameters]
+    is_packed = any(map(is_not, parameters, statement.parameters))
+    with packing.cursor(connection) if is_packed else connection.cursor() as cursor:
+        cursor.execute(statement.sql, parameters)
         result = cursor.pgresult
         # As bytes, past the driver's making a string of them.
         found, whole, text, doubted = (result.get_value(0, place) for place in range(4))
-    return Fetched(int(found), int(whole), text or b"", doubted == b"t")
+    return Fetched(int(found), int(whole), text or b"", doubted == b"true")

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Condition as News
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from django.db import Error, connections
 
@@ -116,8 +115,7 @@ def shared_out(reader: Sharing, count: int, *, is_wanted: bool) -> Iterator[None
             sessions.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(NamedTuple):
     connection: BaseDatabaseWrapper
     reader: KeySource
 

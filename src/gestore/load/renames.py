@@ -43,8 +43,7 @@ class Renames:
         """The rows under their names here."""
         for row in rows:
             names = self.fields.get(row.model, {})
-            yield replace(
-                row,
+            yield row._replace(
                 model=self.model(row.model),
                 fields={names.get(n, n): v for n, v in row.fields.items()} if names else row.fields,
                 dangling=tuple(names.get(n, n) for n in row.dangling),
@@ -62,8 +61,7 @@ class Renames:
 
     def _table(self, name: str, entry: TableEntry) -> TableEntry:
         names = self.fields.get(name, {})
-        return replace(
-            entry,
+        return entry._replace(
             label=self.models.get(name, entry.label),
             key=tuple(names.get(n, n) for n in entry.key),
             columns={names.get(n, n): column for n, column in entry.columns.items()},
@@ -83,7 +81,7 @@ class Renames:
             natural = self._content_type(natural)
         elif isinstance(natural, list):
             natural = [self._content_type(part) for part in natural]
-        return replace(row, model=self.model(row.model), natural_key=natural)
+        return row._replace(model=self.model(row.model), natural_key=natural)
 
     def _content_type(self, natural: JsonValue) -> JsonValue:
         """["app", "model"] of a renamed model; anything else as it is."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -59,8 +59,7 @@ class Column:
         return f"<Column {self.name}: {self.kind.value}>"
 
 
-@dataclass(frozen=True, slots=True)
-class UniqueSet:
+class UniqueSet(NamedTuple):
     """Columns whose values together occur once. With `is_partial`, only under a condition or an
     expression that the database alone can judge; `constraint` is Django's then."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from ..rows import Key
 from ..schema.graph import Graph
@@ -22,8 +23,7 @@ class Status(Enum):
     SHARED = "shared"
 
 
-@dataclass(frozen=True, slots=True)
-class TakenKeys:
+class TakenKeys(NamedTuple):
     """The keys taken of one table. While a walk lasts, `shared` may still hold keys that became
     owned later; `Closure.settle` takes them out."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+class Lot(NamedTuple):
     """Rows that were found, each once: their keys; and by relation's name the values that they
     point with, in any order, empty ones left out, for the relations that were to be read along.
     None where nothing was read but the keys."""

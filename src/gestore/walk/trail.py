@@ -9,9 +9,8 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..rows import Key, Value
 from ..schema.relation import Relation
@@ -28,8 +27,7 @@ class Direction(Enum):
     FORWARD = "forward"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Some rows of `name` came in, because of some of `origin_keys` of table `origin`."""
 
     relation: Relation | None
@@ -41,8 +39,7 @@ class Step:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One link of the chain that brought a row in: from (table, key) by a relation."""
 
     table: str

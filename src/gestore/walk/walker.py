@@ -32,8 +32,7 @@ _Place: TypeAlias = "tuple[str, Status]"
 _READ_ANEW = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(NamedTuple):
     """Where a walk starts, and the models whose other rows are never owned."""
 
     keys_by_table: Mapping[str, Sequence[Key]]
