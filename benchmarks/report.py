@@ -55,8 +55,8 @@ it cuts microseconds, `Model.delete()` as it leaves what only generic keys lead 
 Where a figure is missed, its line says by how much. Where the time goes: *an export on PostgreSQL*
 starts Django (half of what the export by hand takes in all), walks, and has the database guard and
 write every value as JSON, three times the work of COPY's text; both cores are busy five sixths of
-the time. Its figure swings with the export by hand: 2.0 to 2.45 times in four runs of exports
-alone on the same day. *Growth*: half of a deletion of 500,000
+the time. Its figure swings with the machine's day: 1.87 to 2.45 times in eight runs, 2.0 to 2.2
+in most, on a slow day as on a quick one. *Growth*: half of a deletion of 500,000
 rows is the database's check of constraints, which takes 6.5 times as long as of 100,000, by hand as
 well: random keys lead all over its indexes and its cache. *Memory* grows by longer answers, by keys
 up to the bound at which they spill, and by what lies between what is given back. *On MariaDB* an

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 # Packed lots take memory, and more of them save no time.
-_MOST_PENDING = 3
+_MOST_PENDING = 2
 
 
 class InEachOthersWay(Exception):

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _ARRAY_TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.UUID: "uuid"}
 # nextval() this often costs less than a second, and needs no lock.
 _STEPS = 1_000_000
-_LOT_KEYS = 50_000
+_LOT_KEYS = 5_000
 _FEW_TEXTS = 100
 # Statements with all keys of a table of keys: of more, those that wait see nothing move.
 _TABLE_LOTS = 50

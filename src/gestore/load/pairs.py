@@ -17,7 +17,7 @@ from ..rows import Key, Value, batches
 from ..walk.spill import BlockFile, no_room
 
 # Pairs of integers take 16 bytes each, others ten times as much.
-MOST_INTEGERS = 1_000_000
+MOST_INTEGERS = 50_000
 MOST_PAIRS = 100_000
 _BLOCK_PAIRS = 2_048
 _READ_BLOCKS = 64
